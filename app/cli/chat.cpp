@@ -1,0 +1,168 @@
+// olivine chat: a conversation in the terminal, or line by line through a pipe.
+#include <cstdio>
+#include <memory>
+
+#include "app/cli/command.h"
+#include "app/cli/conversation.h"
+#include "app/cli/line_reader.h"
+#include "app/cli/output.h"
+#include "app/cli/platform.h"
+#include "engine/error.h"
+
+namespace olivine {
+namespace {
+
+constexpr const char* kHelp =
+    "  /help          this list\n"
+    "  /regen         answer the last message again\n"
+    "  /clear         begin anew\n"
+    "  /system TEXT   begin anew with this said to the model before; no TEXT: nothing\n"
+    "  /quit          end (also Ctrl-D)\n"
+    "  Ctrl-C stops an answer. A line that ends with \\ goes on in the next one.\n"
+    "  A blank before a slash makes it part of a message.\n";
+
+std::string history_file() {
+    const std::string folder = platform::data_folder();
+    if (folder.empty() || !platform::make_private_folder(folder))
+        return {};
+    return folder + "/history";
+}
+
+class Talk {
+public:
+    explicit Talk(const Flags& flags)
+        : conversation_(flags), lines_(platform::input_is_terminal() ? history_file() : "") {}
+
+    int run();
+
+private:
+    using Answer = std::function<void(const std::function<void(std::string_view)>& on_text)>;
+
+    LineReader::Outcome read_message(std::string& message);
+    bool command(const std::string& line);  // false ends the talk
+    void say(const Answer& answer);
+
+    Conversation conversation_;
+    LineReader lines_;
+    bool failed_ = false;   // a message in a pipe had no answer
+    bool stopped_ = false;  // the last answer, by Ctrl-C
+};
+
+int Talk::run() {
+    if (lines_.is_terminal())
+        std::fputs("Ask something. /help lists the commands, Ctrl-D ends.\n", stderr);
+    std::string message;
+    for (;;) {
+        const LineReader::Outcome outcome = read_message(message);
+        if (outcome == LineReader::Outcome::end)
+            break;
+        if (outcome == LineReader::Outcome::interrupted) {
+            if (!lines_.is_terminal())
+                return kExitInterrupted;
+            platform::clear_interrupt();
+        } else if (message.starts_with('/')) {
+            if (!command(message))
+                break;
+        } else if (!ChatTemplate::strip(message).empty()) {
+            say([&](const auto& on_text) {
+                conversation_.chat().ask(message, on_text, platform::interrupted);
+            });
+        }
+    }
+    if (lines_.is_terminal())
+        return kExitDone;
+    return stopped_ ? kExitInterrupted : failed_ ? kExitFailed : kExitDone;
+}
+
+// A backslash at a line's end joins it with the next one.
+LineReader::Outcome Talk::read_message(std::string& message) {
+    message.clear();
+    std::string line;
+    for (const char* prompt = "> ";; prompt = ". ") {
+        const LineReader::Outcome outcome = lines_.read(prompt, line);
+        if (outcome == LineReader::Outcome::interrupted)
+            return outcome;
+        if (outcome == LineReader::Outcome::end)
+            return message.empty() ? outcome : LineReader::Outcome::line;
+        const bool goes_on = line.ends_with('\\');
+        if (goes_on)
+            line.back() = '\n';
+        message += line;
+        if (!goes_on)
+            return LineReader::Outcome::line;
+    }
+}
+
+bool Talk::command(const std::string& line) {
+    const size_t blank = line.find_first_of(" \t\n");
+    const std::string word = line.substr(0, blank);
+    const std::string rest(
+        ChatTemplate::strip(blank == std::string::npos ? "" : std::string_view(line).substr(blank)));
+    if (word == "/quit" || word == "/exit")
+        return false;
+    if (word == "/help") {
+        std::fputs(kHelp, stderr);
+    } else if (word == "/clear") {
+        conversation_.chat().clear();
+    } else if (word == "/regen") {
+        say([&](const auto& on_text) {
+            conversation_.chat().regenerate(on_text, platform::interrupted);
+        });
+    } else if (word == "/system") {
+        try {
+            conversation_.chat().set_system(rest);
+        } catch (const Error& error) {  // a model that takes none: the talk goes on
+            if (error.fault() != Fault::bad_input)
+                throw;
+            failed_ = true;
+            note(error.what());
+        }
+    } else {
+        failed_ = true;
+        note("There is no command " + word + "; /help lists them.");
+    }
+    return true;
+}
+
+void Talk::say(const Answer& answer) {
+    platform::clear_interrupt();
+    bool line_is_open = true;  // an answer without a word still gets its line
+    try {
+        answer([&](std::string_view text) {
+            put_answer(text);
+            if (!text.empty())
+                line_is_open = text.back() != '\n';
+        });
+    } catch (const Error& error) {
+        // A message that does not fit leaves the conversation as it was; the talk goes on.
+        if (error.fault() != Fault::bad_input)
+            throw;
+        failed_ = true;
+        note(error.what());
+        return;
+    }
+    if (line_is_open)
+        put("\n");
+    stopped_ = platform::interrupted();
+    platform::clear_interrupt();
+    conversation_.report();
+}
+
+int chat(const Flags& flags) {
+    platform::watch_interrupts();
+    return Talk(flags).run();
+}
+
+}  // namespace
+
+Command add_chat(CLI::App& app) {
+    const auto flags = std::make_shared<Flags>();
+    add_model_flag(app, *flags);
+    add_answer_flags(app, *flags);
+    add_context_flags(app, *flags);
+    add_device_flags(app, *flags);
+    add_verbose_flag(app, *flags);
+    return [=] { return chat(*flags); };
+}
+
+}  // namespace olivine

@@ -1,0 +1,39 @@
+#include "app/cli/conversation.h"
+
+#include <algorithm>
+
+#include "app/cli/output.h"
+#include "engine/error.h"
+
+namespace olivine {
+
+Conversation::Conversation(const Flags& flags)
+    : verbose_(flags.verbose),
+      session_(open_session(flags, true)),
+      generator_(*session_.model, flags.context),
+      chat_(generator_, *session_.tokenizer, flags.chat_options()) {
+    if (verbose_)
+        note("seed " + std::to_string(chat_.options().sampler.seed));
+}
+
+void Conversation::report() {
+    const uint32_t context = generator_.context().context();
+    if (chat_.last_end() == EndReason::context_full)
+        note(format_text("the answer ends here: the context of %u tokens is full.", context));
+    if (!verbose_)
+        return;
+    const GenerateStats& stats = chat_.stats();
+    const auto per_second = [](uint32_t tokens, double seconds) {
+        return seconds > 0 ? tokens / seconds : 0.0;
+    };
+    const uint32_t run = stats.prompt_tokens - std::min(stats.cached_tokens, stats.prompt_tokens);
+    // The first token is drawn from the prompt's logits: it costs no decode step.
+    const uint32_t steps = stats.drawn_tokens > 0 ? stats.drawn_tokens - 1 : 0;
+    note(format_text("prompt %u tokens (%u cached) at %.1f tokens/s, answer %u tokens at %.1f "
+                     "tokens/s, context %u of %u",
+                     stats.prompt_tokens, stats.cached_tokens, per_second(run, stats.prefill_seconds),
+                     stats.drawn_tokens, per_second(steps, stats.decode_seconds),
+                     chat_.context_used(), context));
+}
+
+}  // namespace olivine

@@ -1,0 +1,32 @@
+// What run and chat share: a chat on a loaded model.
+#pragma once
+
+#include <string>
+
+#include "app/cli/session.h"
+#include "model/chat.h"
+#include "model/generator.h"
+
+namespace olivine {
+
+class Conversation {
+public:
+    // Loads the model; with -v, says with which seed it draws. Throws what open_session, Generator
+    // and Chat throw.
+    explicit Conversation(const Flags& flags);
+
+    Chat& chat() { return chat_; }
+    const Session& session() const { return session_; }
+
+    // What is to be said on standard error after an answer: that the context is full and, with -v,
+    // speed and context used.
+    void report();
+
+private:
+    bool verbose_;
+    Session session_;
+    Generator generator_;
+    Chat chat_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,110 @@
+// olivine logits: what the model makes of token ids, to a file for numpy.
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/cli/command.h"
+#include "app/cli/npy.h"
+#include "app/cli/output.h"
+#include "app/cli/platform.h"
+#include "app/cli/session.h"
+#include "engine/error.h"
+#include "model/context.h"
+
+namespace olivine {
+namespace {
+
+struct LogitsFlags : Flags {
+    LogitsFlags() {
+        precision = Precision::f32;
+        context.kv = KvType::f32;
+    }
+    std::vector<int32_t> tokens;
+    std::string out;
+    bool last = false;
+    uint32_t chunk = 0;  // 0 = as long as the context runs them
+    uint32_t generate = 0;
+};
+
+// Also takes the list in brackets, as `olivine tokenize` prints it.
+std::vector<int32_t> parse_tokens(std::string text) {
+    if (text.size() >= 2 && text.front() == '[' && text.back() == ']')
+        text = text.substr(1, text.size() - 2);
+    std::erase(text, ' ');
+    std::vector<int32_t> tokens;
+    for (const uint32_t id : parse_list("--tokens", text, 0, INT32_MAX))
+        tokens.push_back(static_cast<int32_t>(id));
+    return tokens;
+}
+
+int32_t likeliest(std::span<const float> logits) {
+    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+int logits(const LogitsFlags& flags) {
+    platform::watch_interrupts();
+    Session session = open_session(flags, false);
+    Model& model = *session.model;
+    Context context(model, flags.context);
+    const size_t vocab = model.config().vocab_size;
+    const std::span<const int32_t> tokens = flags.tokens;
+    if (tokens.size() + flags.generate > context.context())
+        fail(Fault::bad_input, "%zu tokens and %u to generate are more than the context holds (%u).",
+             tokens.size(), flags.generate, context.context());
+    NpyWriter file(flags.out, (flags.last ? 1 : tokens.size()) + flags.generate, vocab);
+
+    // Chunk by chunk, so that the host holds the rows of one chunk only.
+    const size_t chunk = std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context.max_chunk());
+    std::vector<float> rows;
+    for (size_t done = 0; done < tokens.size(); done += chunk) {
+        const auto part = tokens.subspan(done, std::min(chunk, tokens.size() - done));
+        rows = model.forward(context, 0, part, flags.last, static_cast<uint32_t>(chunk),
+                             platform::interrupted);
+        if (!flags.last)
+            file.write(rows);
+    }
+    std::span<const float> last = std::span(rows).last(vocab);
+    if (flags.last)
+        file.write(last);
+
+    std::vector<int32_t> generated;
+    for (uint32_t i = 0; i < flags.generate; ++i) {
+        generated.push_back(likeliest(last));
+        rows = model.forward(context, 0, std::span(&generated.back(), 1), true, 0,
+                             platform::interrupted);
+        last = rows;
+        file.write(last);
+    }
+    file.finish();
+    if (flags.generate > 0)
+        put_json(generated, false);
+    return kExitDone;
+}
+
+}  // namespace
+
+Command add_logits(CLI::App& app) {
+    const auto flags = std::make_shared<LogitsFlags>();
+    add_model_flag(app, *flags);
+    add_text(app, "--tokens", "ID,...", "Token ids, the beginning-of-text token included",
+             [=](const std::string& text) { flags->tokens = parse_tokens(text); })
+        ->required();
+    add_text(app, "--out", "FILE.npy", "Where to write float32 logits [tokens, vocabulary]",
+             [=](const std::string& text) { flags->out = text; })
+        ->required();
+    app.add_flag("--last", flags->last, "Write the last token's row only");
+    add_text(app, "--chunk", "N", "Run N tokens at a time; 1 = each through the cache",
+             [=](const std::string& text) {
+                 flags->chunk = static_cast<uint32_t>(parse_count("--chunk", text, 1, 1'000'000));
+             });
+    add_text(app, "--gen", "N", "Go on with the N likeliest ids, print them and append their rows",
+             [=](const std::string& text) {
+                 flags->generate = static_cast<uint32_t>(parse_count("--gen", text, 0, 1'000'000));
+             });
+    add_context_flags(app, *flags);
+    add_device_flags(app, *flags);
+    add_verbose_flag(app, *flags);
+    return [=] { return logits(*flags); };
+}
+
+}  // namespace olivine

@@ -1,0 +1,128 @@
+#include "app/cli/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cinttypes>
+#include <filesystem>
+#include <map>
+
+#include "app/cli/output.h"
+#include "app/cli/platform.h"
+#include "app/cli/progress.h"
+#include "engine/error.h"
+#include "model/sizes.h"
+
+namespace olivine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::unique_ptr<Device> open_device(const Flags& flags) {
+    auto device = std::make_unique<Device>(device_options(flags));
+    const DeviceInfo& info = device->info();
+    if (info.type == "cpu")
+        note("running on the CPU: " + info.name + " is a software Vulkan driver (" + info.driver +
+             ").");
+    else if (flags.verbose)
+        note("running on " + info.name + " (" + info.driver + ").");
+    return device;
+}
+
+// Before the first byte is allocated: what is needed and what there is.
+void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes,
+                  const Device& device) {
+    const uint32_t context = context_length(config, flags.context.context);
+    if (flags.verbose)
+        note("device memory: " + bytes_text(bytes.total()) + " (weights " +
+             bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
+             " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) + ") of " +
+             bytes_text(device.budget_bytes()));
+    if (bytes.total() <= device.budget_bytes())
+        return;
+    const uint32_t longest =
+        longest_context(config, bytes.weights, flags.context, device.budget_bytes());
+    fail(Fault::out_of_memory,
+         "The model needs %" PRIu64 " bytes of device memory with a context of %u tokens (weights "
+         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 ") and %" PRIu64
+         " are available; %s.",
+         bytes.total(), context, bytes.weights, bytes.kv, bytes.scratch, device.budget_bytes(),
+         longest > 0 ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
+                     : "no context fits");
+}
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+std::string model_path(const Flags& flags) {
+    return flags.model.empty() ? platform::built_in_model() : flags.model;
+}
+
+std::string model_name(const Flags& flags) {
+    std::filesystem::path path = std::filesystem::path(model_path(flags)).lexically_normal();
+    if (!path.has_filename())  // "folder/"
+        path = path.parent_path();
+    return path.filename().string();
+}
+
+DataType main_type(const Checkpoint& checkpoint) {
+    std::map<DataType, uint64_t> bytes;
+    for (const TensorSpec& spec : text_tensors(checkpoint.config()))
+        if (const TensorInfo* tensor = checkpoint.find(spec.name))
+            bytes[tensor->type] += tensor->bytes;
+    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
+        return a.second < b.second;
+    });
+    return most == bytes.end() ? DataType::f32 : most->first;
+}
+
+DeviceOptions device_options(const Flags& flags) {
+    DeviceOptions options;
+    options.index = flags.device;
+    options.memory_budget = flags.vram_budget;
+    options.disabled = flags.disabled;
+    options.cache_folder = platform::cache_folder();
+    return options;
+}
+
+Session open_session(const Flags& flags, bool with_tokenizer) {
+    Session session;
+    const Clock::time_point start = Clock::now();
+    session.checkpoint = Checkpoint::open(model_path(flags));
+    const Checkpoint& checkpoint = *session.checkpoint;
+    const ModelBytes bytes = model_bytes(checkpoint, flags.context);
+    if (with_tokenizer)
+        session.tokenizer = std::make_unique<Tokenizer>(
+            checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf())
+                              : Tokenizer::open(checkpoint.path()));
+    session.device = open_device(flags);
+    check_memory(flags, checkpoint.config(), bytes, *session.device);
+    ProgressBar bar("loading " + model_name(flags));
+    ModelOptions options;
+    options.precision = flags.precision;
+    options.progress = [&](uint64_t done, uint64_t total) {
+        bar.show_bytes(done, total);
+        return !platform::interrupted();
+    };
+    session.model = std::make_unique<Model>(*session.device, checkpoint, options);
+    session.load_seconds = seconds_since(start);
+    if (flags.verbose)
+        note(format_text("loaded %s in %.2f s", model_name(flags).c_str(), session.load_seconds));
+    return session;
+}
+
+Session open_session(const Flags& flags, const Synthetic& synthetic) {
+    Session session;
+    const Clock::time_point start = Clock::now();
+    const Config& config = *synthetic.config;
+    const ModelBytes bytes = model_bytes(config, synthetic.type, flags.context);
+    session.device = open_device(flags);
+    check_memory(flags, config, bytes, *session.device);
+    session.model = std::make_unique<Model>(*session.device, config, synthetic.type);
+    session.load_seconds = seconds_since(start);
+    return session;
+}
+
+}  // namespace olivine

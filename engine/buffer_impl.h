@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vulkan/vulkan.h>
+
+#include "engine/buffer.h"
+
+VK_DEFINE_HANDLE(VmaAllocation)
+
+namespace olivine {
+
+struct Buffer::Impl {
+    Device* device{};
+    Arena arena{};
+    uint64_t bytes{};
+    VkBuffer buffer{};
+    VmaAllocation allocation{};
+    std::byte* mapped{};
+    ~Impl();
+};
+
+}  // namespace olivine

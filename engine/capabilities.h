@@ -1,0 +1,60 @@
+// What a device can do beyond the least that we require, as a ladder of named rungs.
+//
+// Tier 0, which every device must have: Vulkan 1.3 with a compute queue, timeline semaphores and
+// synchronization2; 32-bit storage buffers, 8 of them a shader, ranges of 128 MiB, offsets aligned
+// to at most 256 bytes; 128 invocations a workgroup, 16 KiB of shared memory; 128 bytes of push
+// constants. Each rung is probed, can be switched off by name, and has the one below as fallback.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace olivine {
+
+enum class Rung : uint8_t {
+    subgroup,      // subgroup arithmetic in compute shaders
+    storage16,     // 16-bit values in storage buffers
+    fp16,          // 16-bit float arithmetic
+    int_dot,       // accelerated packed 8-bit dot products
+    coopmat,       // VK_KHR_cooperative_matrix, f16 x f16 + f32
+    coopmat_bf16,  // the same with bf16
+    coopmat_int8,  // the same with int8 and 32-bit sums
+    coopmat2,      // VK_NV_cooperative_matrix2
+};
+constexpr uint32_t kRungs = 8;
+
+// "subgroup", "storage16", ... as --disable takes them and `devices` prints them.
+const char* name(Rung rung);
+
+// A set of rungs.
+class RungSet {
+public:
+    bool has(Rung rung) const { return bits_ >> static_cast<uint32_t>(rung) & 1; }
+    void set(Rung rung, bool on = true);
+    std::vector<std::string> names() const;
+
+    // Reads "coopmat2,int_dot". Throws bad_input with the list of names on an unknown one.
+    static RungSet parse(std::string_view list);
+
+private:
+    uint32_t bits_ = 0;
+};
+
+struct Capabilities {
+    RungSet available;  // the device has it
+    RungSet enabled;    // available and not switched off
+    bool software = false;               // runs on the CPU
+    bool shared_memory = false;          // device memory is the host's (integrated, software)
+    uint32_t subgroup_size = 1;          // the size that pipelines are pinned to
+    bool subgroup_size_pinned = false;   // the driver guarantees full subgroups of that size
+    uint32_t max_threads = 128;          // invocations a workgroup
+    uint32_t max_shared_bytes = 16384;   // shared memory a workgroup
+    uint64_t max_range_bytes = 1u << 27; // maxStorageBufferRange
+    uint64_t max_buffer_bytes = 1u << 30;
+    uint32_t offset_alignment = 256;     // minStorageBufferOffsetAlignment
+    float timestamp_ns = 0;              // nanoseconds a timestamp tick; 0 = no timestamps
+};
+
+}  // namespace olivine

@@ -1,0 +1,313 @@
+#include "engine/device.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdlib>
+
+#include "engine/device_impl.h"
+#include "engine/error.h"
+#include "engine/vma.h"
+
+namespace olivine {
+namespace {
+
+RungSet disabled_rungs(const DeviceOptions& options) {
+    const char* environment = std::getenv("OLIVINE_DISABLE");
+    RungSet disabled = RungSet::parse(environment ? environment : "");
+    for (uint32_t i = 0; i < kRungs; ++i)
+        if (options.disabled.has(static_cast<Rung>(i)))
+            disabled.set(static_cast<Rung>(i));
+    return disabled;
+}
+
+bool wants_validation(const DeviceOptions& options) {
+    const char* environment = std::getenv("OLIVINE_VALIDATION");
+    return options.validation || (environment && environment[0] == '1');
+}
+
+// Which device to take: the one asked for, or the best usable one.
+uint32_t pick(const std::vector<DeviceInfo>& devices, const DeviceOptions& options) {
+    if (devices.empty())
+        fail(Fault::no_device,
+             "No Vulkan driver is found (on Debian and Ubuntu the package mesa-vulkan-drivers brings a "
+             "software one).");
+    if (options.index) {
+        if (*options.index >= devices.size())
+            fail(Fault::bad_input, "There is no device %u (the devices are 0 to %zu).",
+                 *options.index, devices.size() - 1);
+        const DeviceInfo& device = devices[*options.index];
+        if (!device.unusable.empty())
+            fail(Fault::no_device, "Device %u, %s, cannot be used: %s.", device.index,
+                 device.name.c_str(), device.unusable.c_str());
+        return *options.index;
+    }
+    const std::vector<std::string> order = {"discrete", "integrated", "virtual", "cpu", "other"};
+    for (const std::string& type : order)
+        for (const DeviceInfo& device : devices)
+            if (device.unusable.empty() && device.type == type)
+                return device.index;
+    std::string found;
+    for (const DeviceInfo& device : devices)
+        found += (found.empty() ? "" : "; ") + device.name + ": " + device.unusable;
+    fail(Fault::no_device,
+         "No suitable Vulkan device is found (%s). The package mesa-vulkan-drivers brings a software "
+         "one.",
+         found.c_str());
+}
+
+void create_device(Device::Impl& impl) {
+    uint32_t families = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties(impl.physical, &families, nullptr);
+    std::vector<VkQueueFamilyProperties> queues(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(impl.physical, &families, queues.data());
+    // A compute-only family keeps us out of the way of the desktop's rendering.
+    impl.queue_family = families;
+    for (uint32_t i = 0; i < families; ++i)
+        if ((queues[i].queueFlags & VK_QUEUE_COMPUTE_BIT) &&
+            (impl.queue_family == families || !(queues[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
+            impl.queue_family = i;
+
+    const float priority = 0.5f;
+    VkDeviceQueueCreateInfo queue_info{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
+    queue_info.queueFamilyIndex = impl.queue_family;
+    queue_info.queueCount = 1;
+    queue_info.pQueuePriorities = &priority;
+
+    const Capabilities& caps = impl.info.capabilities;
+    VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
+    v13.synchronization2 = VK_TRUE;
+    v13.subgroupSizeControl = caps.subgroup_size_pinned;
+    v13.computeFullSubgroups = caps.subgroup_size_pinned;
+    VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13};
+    v12.timelineSemaphore = VK_TRUE;
+    VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
+    v11.storageBuffer16BitAccess = caps.enabled.has(Rung::storage16);
+    VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};
+    info.queueCreateInfoCount = 1;
+    info.pQueueCreateInfos = &queue_info;
+    VK(vkCreateDevice(impl.physical, &info, nullptr, &impl.device));
+    impl.owns_device = true;
+    vkGetDeviceQueue(impl.device, impl.queue_family, 0, &impl.queue);
+}
+
+// Everything that both our own and an adopted device need on top of the VkDevice.
+void complete(Device::Impl& impl) {
+    VmaVulkanFunctions functions{};
+    functions.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
+    functions.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
+    VmaAllocatorCreateInfo allocator{};
+    allocator.physicalDevice = impl.physical;
+    allocator.device = impl.device;
+    allocator.instance = impl.instance;
+    allocator.pVulkanFunctions = &functions;
+    allocator.vulkanApiVersion = VK_API_VERSION_1_3;
+    VK(vmaCreateAllocator(&allocator, &impl.allocator));
+
+    VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
+    type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
+    const VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type, 0};
+    VkSemaphore timeline{};
+    VK(vkCreateSemaphore(impl.device, &semaphore, nullptr, &timeline));
+    impl.timeline = {impl.device, timeline};
+
+    VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+    pool.queueFamilyIndex = impl.queue_family;
+    VkCommandPool command_pool{};
+    VK(vkCreateCommandPool(impl.device, &pool, nullptr, &command_pool));
+    impl.command_pool = {impl.device, command_pool};
+
+    impl.budget = impl.info.memory_bytes;
+    if (impl.options.memory_budget > 0)
+        impl.budget = std::min(impl.budget, impl.options.memory_budget);
+    load_pipeline_cache(impl);
+    impl.workers = std::make_unique<Workers>(
+        std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
+}
+
+}  // namespace
+
+Workers::Workers(uint32_t threads) {
+    for (uint32_t i = 0; i < threads; ++i)
+        threads_.emplace_back([this] { loop(); });
+}
+
+Workers::~Workers() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_)
+        thread.join();
+}
+
+void Workers::add(std::function<void()> job) {
+    {
+        const std::lock_guard lock(mutex_);
+        jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+}
+
+void Workers::loop() {
+    for (;;) {
+        std::function<void()> job;
+        {
+            std::unique_lock lock(mutex_);
+            wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+            if (jobs_.empty())
+                return;
+            job = std::move(jobs_.front());
+            jobs_.pop_front();
+        }
+        job();
+    }
+}
+
+Device::Impl::~Impl() {
+    workers.reset();
+    if (device && owns_device)
+        vkDeviceWaitIdle(device);  // a lost device answers at once; there is nobody to tell
+    pipeline_cache = {};
+    command_pool = {};
+    timeline = {};
+    if (allocator)
+        vmaDestroyAllocator(allocator);
+    if (!owns_device && device)
+        return;
+    if (device)
+        vkDestroyDevice(device, nullptr);
+    if (messenger) {
+        const auto destroy = reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(
+            vkGetInstanceProcAddr(instance, "vkDestroyDebugUtilsMessengerEXT"));
+        destroy(instance, messenger, nullptr);
+    }
+    if (instance)
+        vkDestroyInstance(instance, nullptr);
+}
+
+uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers) {
+    std::vector<VkCommandBufferSubmitInfo> infos;
+    for (VkCommandBuffer buffer : buffers)
+        infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
+    const std::lock_guard order(submit_mutex);
+    VkSemaphoreSubmitInfo signal{VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO};
+    signal.semaphore = timeline.get();
+    signal.value = last_value + 1;
+    signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    VkSubmitInfo2 submission{VK_STRUCTURE_TYPE_SUBMIT_INFO_2};
+    submission.commandBufferInfoCount = static_cast<uint32_t>(infos.size());
+    submission.pCommandBufferInfos = infos.data();
+    submission.signalSemaphoreInfoCount = 1;
+    submission.pSignalSemaphoreInfos = &signal;
+    if (lock)
+        lock();
+    const VkResult result = vkQueueSubmit2(queue, 1, &submission, VK_NULL_HANDLE);
+    if (unlock)
+        unlock();
+    check_result(result, "vkQueueSubmit2");
+    ++counters.submissions;
+    return ++last_value;
+}
+
+bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
+    const VkSemaphore semaphore = timeline.get();
+    VkSemaphoreWaitInfo wait_for{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
+    wait_for.semaphoreCount = 1;
+    wait_for.pSemaphores = &semaphore;
+    wait_for.pValues = &value;
+    const VkResult result = vkWaitSemaphores(device, &wait_for, timeout_ns);
+    check_result(result, "vkWaitSemaphores");
+    return result != VK_TIMEOUT;
+}
+
+void Device::Impl::wait(uint64_t value) {
+    constexpr uint64_t kSecond = 1'000'000'000;
+    while (!wait(value, kSecond)) {
+    }
+}
+
+Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
+    impl_->options = options;
+    impl_->options.validation = wants_validation(options);
+    const RungSet disabled = disabled_rungs(options);
+    const std::vector<DeviceInfo> devices = list_devices();
+    const uint32_t index = pick(devices, options);
+    impl_->instance =
+        create_instance(impl_->options.validation, impl_.get(), &impl_->messenger);
+    uint32_t count = 0;
+    VK(vkEnumeratePhysicalDevices(impl_->instance, &count, nullptr));
+    std::vector<VkPhysicalDevice> physical(count);
+    VK(vkEnumeratePhysicalDevices(impl_->instance, &count, physical.data()));
+    if (index >= count)
+        fail(Fault::no_device, "Device %u is gone.", index);
+    impl_->physical = physical[index];
+    impl_->info = devices[index];
+    Capabilities& caps = impl_->info.capabilities;
+    if (options.max_range_bytes > 0)
+        caps.max_range_bytes = std::min(caps.max_range_bytes, options.max_range_bytes);
+    caps.software = caps.software && !options.as_gpu;
+    caps.shared_memory = caps.shared_memory && !options.as_gpu;
+    for (uint32_t i = 0; i < kRungs; ++i)
+        if (disabled.has(static_cast<Rung>(i)))
+            caps.enabled.set(static_cast<Rung>(i), false);
+    create_device(*impl_);
+    complete(*impl_);
+}
+
+Device::Device(const HostDevice& host, const DeviceOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->options = options;
+    impl_->instance = host.instance;
+    impl_->physical = host.physical_device;
+    impl_->device = host.device;
+    impl_->queue_family = host.queue_family;
+    impl_->queue = host.queue;
+    impl_->lock = host.lock;
+    impl_->unlock = host.unlock;
+    fill_info(host.physical_device, 0, impl_->info);
+    if (!impl_->info.unusable.empty())
+        fail(Fault::unsupported, "The host's device, %s, cannot be used: %s.",
+             impl_->info.name.c_str(), impl_->info.unusable.c_str());
+    Capabilities& caps = impl_->info.capabilities;
+    caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
+    RungSet enabled;
+    enabled.set(Rung::subgroup, caps.available.has(Rung::subgroup));
+    enabled.set(Rung::storage16, caps.available.has(Rung::storage16) && host.storage_buffer_16bit);
+    const RungSet disabled = disabled_rungs(options);
+    for (uint32_t i = 0; i < kRungs; ++i)
+        if (disabled.has(static_cast<Rung>(i)))
+            enabled.set(static_cast<Rung>(i), false);
+    caps.enabled = enabled;
+    complete(*impl_);
+}
+
+Device::~Device() { save_pipeline_cache(); }
+
+const DeviceInfo& Device::info() const { return impl_->info; }
+
+uint32_t Device::subgroup_threads() const {
+    return has(Rung::subgroup) ? std::max(capabilities().subgroup_size, 4u) : 32;
+}
+
+uint32_t Device::row_threads() const {
+    if (capabilities().software)
+        return subgroup_threads();
+    return std::min(256u, capabilities().max_threads);
+}
+
+Counters& Device::counters() { return impl_->counters; }
+
+uint64_t Device::bytes_in(Arena arena) const {
+    return impl_->arena_bytes[static_cast<size_t>(arena)];
+}
+uint64_t Device::bytes_now() const { return impl_->bytes_now; }
+uint64_t Device::bytes_peak() const { return impl_->bytes_peak; }
+uint64_t Device::budget_bytes() const { return impl_->budget; }
+uint64_t Device::validation_messages() const { return impl_->messages; }
+
+void Device::wait_idle() { impl_->wait(impl_->last_value); }
+
+void Device::save_pipeline_cache() noexcept { store_pipeline_cache(*impl_); }
+
+}  // namespace olivine

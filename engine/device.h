@@ -1,0 +1,102 @@
+// A Vulkan device with one compute queue: ours, or one adopted from a host program.
+// This header names no Vulkan type, so that the layers above need none.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/capabilities.h"
+
+namespace olivine {
+
+struct HostDevice;  // engine/host_device.h
+
+struct DeviceInfo {
+    uint32_t index = 0;        // for --device
+    std::string name;          // the driver's name of the device
+    std::string driver;        // "llvmpipe Mesa 25.0.7 (LLVM 15.0.6)"
+    std::string type;          // discrete, integrated, virtual, cpu, other
+    std::string api_version;   // "1.3.230"
+    uint64_t memory_bytes = 0; // of the largest device-local heap
+    Capabilities capabilities;
+    std::string unusable;      // why we cannot run on it; empty = usable
+};
+
+// Everything that the Vulkan loader shows. Empty when there is no driver.
+// Throws no_device when the loader itself does not start.
+std::vector<DeviceInfo> list_devices();
+
+struct DeviceOptions {
+    std::optional<uint32_t> index;  // none: the best usable one (discrete, integrated, virtual, cpu)
+    uint64_t memory_budget = 0;     // bytes; 0 = what the device has
+    RungSet disabled;               // besides the environment's OLIVINE_DISABLE
+    bool validation = false;        // core and synchronization validation; also OLIVINE_VALIDATION=1
+    std::string cache_folder;       // of the pipeline cache; empty = none
+    // For tests, so that software drivers run what otherwise only GPUs do.
+    uint64_t max_range_bytes = 0;   // lowers the capability of that name; 0 = the device's own
+    bool as_gpu = false;            // wide workgroups, and memory that the host reaches by copies only
+};
+
+// What has been done so far; `bench` takes differences.
+struct Counters {
+    std::atomic<uint64_t> recordings{0};          // command buffers recorded
+    std::atomic<uint64_t> dispatches_recorded{0};
+    std::atomic<uint64_t> descriptor_updates{0};  // vkUpdateDescriptorSets writes
+    std::atomic<uint64_t> allocations{0};         // device memory
+    std::atomic<uint64_t> submissions{0};
+};
+
+// Which purse a buffer is paid from.
+enum class Arena : uint8_t { weights, kv, activations, staging };
+constexpr uint32_t kArenas = 4;
+
+class Device {
+public:
+    // Throws no_device (nothing suitable; says what was found), unsupported (the device asked for
+    // lacks something, named), bad_input (no such index).
+    explicit Device(const DeviceOptions& options = {});
+    // Adopts a host's device; see engine/host_device.h. The host outlives us.
+    Device(const HostDevice& host, const DeviceOptions& options);
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    const DeviceInfo& info() const;
+    const Capabilities& capabilities() const { return info().capabilities; }
+    bool has(Rung rung) const { return capabilities().enabled.has(rung); }
+
+    // Threads of a workgroup that owns one row: a single subgroup on software drivers, where
+    // barriers are dear; up to 256 threads on GPUs, where latency counts.
+    uint32_t row_threads() const;
+    // Threads of a workgroup that should be one subgroup. 32 without the subgroup rung.
+    uint32_t subgroup_threads() const;
+
+    Counters& counters();
+    uint64_t bytes_in(Arena arena) const;
+    uint64_t bytes_now() const;
+    uint64_t bytes_peak() const;
+    uint64_t budget_bytes() const;  // what all our allocations together may take
+
+    // Messages of the validation layers so far; 0 when they are off.
+    uint64_t validation_messages() const;
+
+    // Blocks until everything submitted has run. Throws device_lost.
+    void wait_idle();
+
+    // Writes the pipeline cache, if a folder was given and something is new. Never throws.
+    void save_pipeline_cache() noexcept;
+
+    struct Impl;  // engine/device_impl.h
+    Impl& impl() { return *impl_; }
+    const Impl& impl() const { return *impl_; }
+
+private:
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,122 @@
+// The Vulkan side of Device, for engine/ only.
+#pragma once
+
+#include <vulkan/vulkan.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/host_device.h"
+
+VK_DEFINE_HANDLE(VmaAllocator)
+
+namespace olivine {
+
+// Turns a result into an Error. `call` is the source text of the call.
+void check_result(VkResult result, const char* call);
+
+// The one place where a VkResult is looked at.
+#define VK(call) ::olivine::check_result((call), #call)
+
+// Owns one object of a VkDevice. Moves, never copies; empty after a move.
+// The GPU must be done with the object before the handle goes.
+template <typename T, auto Destroy>
+class Handle {
+public:
+    Handle() = default;
+    Handle(VkDevice device, T object) : device_(device), object_(object) {}
+    Handle(Handle&& other) noexcept
+        : device_(other.device_), object_(std::exchange(other.object_, T{})) {}
+    Handle& operator=(Handle&& other) noexcept {
+        std::swap(device_, other.device_);
+        std::swap(object_, other.object_);
+        return *this;
+    }
+    ~Handle() {
+        if (object_)
+            Destroy(device_, object_, nullptr);
+    }
+    T get() const { return object_; }
+    T* address() { return &object_; }
+
+private:
+    VkDevice device_{};
+    T object_{};
+};
+
+// A few threads that compile pipelines. Jobs never throw.
+class Workers {
+public:
+    explicit Workers(uint32_t threads);
+    ~Workers();  // finishes what is queued
+    void add(std::function<void()> job);
+
+private:
+    void loop();
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::function<void()>> jobs_;
+    bool stopping_ = false;
+    std::vector<std::thread> threads_;
+};
+
+struct Device::Impl {
+    DeviceInfo info;
+    DeviceOptions options;
+    Counters counters;
+
+    VkInstance instance{};
+    VkDebugUtilsMessengerEXT messenger{};
+    VkPhysicalDevice physical{};
+    VkDevice device{};
+    uint32_t queue_family{};
+    VkQueue queue{};
+    std::function<void()> lock, unlock;
+    bool owns_device = false;
+    VmaAllocator allocator{};
+    std::atomic<uint64_t> messages{0};
+
+    // Submissions are ordered by one timeline: submission n signals value n.
+    std::mutex submit_mutex;
+    Handle<VkSemaphore, vkDestroySemaphore> timeline;
+    uint64_t last_value = 0;
+    Handle<VkCommandPool, vkDestroyCommandPool> command_pool;
+
+    Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache;
+    std::vector<char> cache_identity;  // header that a cache file must carry
+    size_t cache_bytes_loaded = 0;
+    std::unique_ptr<Workers> workers;
+
+    std::mutex memory_mutex;
+    std::array<uint64_t, kArenas> arena_bytes{};
+    uint64_t bytes_now = 0;
+    uint64_t bytes_peak = 0;
+    uint64_t budget = 0;
+
+    ~Impl();
+
+    // Submits command buffers in order; returns the timeline value that they signal.
+    uint64_t submit(const std::vector<VkCommandBuffer>& buffers);
+    // Waits for a value. False when `timeout_ns` passes first.
+    bool wait(uint64_t value, uint64_t timeout_ns);
+    void wait(uint64_t value);
+};
+
+// engine/probe.cpp
+void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info);
+VkInstance create_instance(bool validation, Device::Impl* messages_to,
+                           VkDebugUtilsMessengerEXT* messenger);
+
+// engine/pipeline_cache.cpp
+void load_pipeline_cache(Device::Impl& impl);
+void store_pipeline_cache(Device::Impl& impl) noexcept;
+
+}  // namespace olivine

@@ -1,0 +1,135 @@
+#include "engine/matrix.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "engine/error.h"
+
+namespace olivine {
+namespace {
+
+constexpr uint64_t kAlignment = 256;  // of the scale plane: every device's offset_alignment divides it
+constexpr uint64_t kBatchBytes = 1u << 20;  // read from the file at a time
+
+uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+uint64_t piece_bytes(const RowLayout& layout, uint32_t rows) {
+    return aligned(layout.quant_bytes() * rows) + layout.scale_bytes() * rows;
+}
+
+}  // namespace
+
+Matrix::Matrix(Device& device, DataType type, uint32_t rows, uint32_t cols)
+    : layout_(row_layout(type, cols)), rows_(rows) {
+    const Capabilities& caps = device.capabilities();
+    const uint64_t most = std::min(caps.max_range_bytes, caps.max_buffer_bytes / 2);
+    const uint64_t fit = most / layout_.quant_bytes();
+    if (fit == 0)
+        fail(Fault::unsupported, "A row of %u weights is longer than the device can bind.", cols);
+    const uint32_t pieces = static_cast<uint32_t>((rows + fit - 1) / fit);
+    // Pieces of nearly equal size, in multiples of 32 rows for the tiles of the shaders.
+    const uint32_t each = pieces == 1 ? rows
+                                      : static_cast<uint32_t>(std::min<uint64_t>(
+                                            fit / 32 * 32, ((rows + pieces - 1) / pieces + 31) / 32 * 32));
+    if (each == 0)
+        fail(Fault::unsupported, "32 rows of %u weights are longer than the device can bind.", cols);
+    for (uint32_t first = 0; first < rows; first += each) {
+        MatrixPiece piece;
+        piece.first_row = first;
+        piece.rows = std::min(each, rows - first);
+        storage_.emplace_back(device, Arena::weights, piece_bytes(layout_, piece.rows));
+        pieces_.push_back(piece);
+    }
+    for (size_t i = 0; i < pieces_.size(); ++i) {  // storage_ does not move any more
+        const uint64_t quants = layout_.quant_bytes() * pieces_[i].rows;
+        pieces_[i].quants = storage_[i].slice(0, quants);
+        pieces_[i].scales = layout_.scale_words > 0
+                                ? storage_[i].slice(aligned(quants),
+                                                    layout_.scale_bytes() * pieces_[i].rows)
+                                : pieces_[i].quants;
+    }
+}
+
+void Matrix::pack_rows(
+    Uploader& uploader, uint32_t first, uint32_t count,
+    const std::function<const std::byte*(uint32_t row, DataType& type)>& row_at) {
+    // A run of rows stays within one piece.
+    while (count > 0) {
+        const auto piece = std::find_if(pieces_.begin(), pieces_.end(), [&](const MatrixPiece& p) {
+            return first - p.first_row < p.rows && first >= p.first_row;
+        });
+        const uint32_t local = first - piece->first_row;
+        const uint32_t run = std::min(count, piece->rows - local);
+        const uint64_t row_quants = layout_.quant_bytes(), row_scales = layout_.scale_bytes();
+        std::vector<std::byte> scales(row_scales * run);
+        const std::span<std::byte> quants = uploader.stage(
+            {piece->quants.buffer, piece->quants.offset + local * row_quants, run * row_quants});
+        for (uint32_t i = 0; i < run; ++i) {
+            DataType from{};
+            const std::byte* row = row_at(first + i, from);
+            pack_row(layout_, from, row, quants.data() + i * row_quants,
+                     scales.data() + i * row_scales);
+        }
+        if (row_scales > 0) {
+            const std::span<std::byte> to = uploader.stage(
+                {piece->scales.buffer, piece->scales.offset + local * row_scales, scales.size()});
+            std::copy(scales.begin(), scales.end(), to.begin());
+        }
+        first += run;
+        count -= run;
+    }
+}
+
+void Matrix::upload(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
+    const uint32_t cols = layout_.cols;
+    uint64_t widest = layout_.quant_bytes();
+    for (const RowSource& source : sources)
+        widest = std::max(widest, file_bytes(source.type, cols).value_or(0));
+    const uint32_t batch =
+        static_cast<uint32_t>(std::max<uint64_t>(1, kBatchBytes / widest));
+
+    if (order == RowOrder::stacked) {
+        std::vector<std::byte> rows;
+        uint32_t begin = 0;
+        for (const RowSource& source : sources) {
+            const uint64_t row_bytes = file_bytes(source.type, cols).value();
+            for (uint32_t done = 0; done < source.rows; done += batch) {
+                const uint32_t count = std::min(batch, source.rows - done);
+                rows.resize(row_bytes * count);
+                source.read(done, count, rows);
+                const uint32_t first = begin + done;
+                pack_rows(uploader, first, count, [&](uint32_t row, DataType& type) {
+                    type = source.type;
+                    return rows.data() + (row - first) * row_bytes;
+                });
+            }
+            begin += source.rows;
+        }
+        assert(begin == rows_);
+        return;
+    }
+
+    const uint32_t ways = static_cast<uint32_t>(sources.size());
+    std::vector<std::vector<std::byte>> rows(ways);
+    const uint32_t each = std::max(1u, batch / ways);
+    for (uint32_t done = 0; done < sources[0].rows; done += each) {
+        const uint32_t count = std::min(each, sources[0].rows - done);
+        for (uint32_t s = 0; s < ways; ++s) {
+            assert(sources[s].rows == sources[0].rows);
+            rows[s].resize(file_bytes(sources[s].type, cols).value() * count);
+            sources[s].read(done, count, rows[s]);
+        }
+        pack_rows(uploader, done * ways, count * ways, [&](uint32_t row, DataType& type) {
+            const uint32_t s = row % ways;
+            type = sources[s].type;
+            return rows[s].data() +
+                   (row / ways - done) * file_bytes(sources[s].type, cols).value();
+        });
+    }
+}
+
+uint64_t Matrix::bytes(DataType type, uint32_t rows, uint32_t cols) {
+    return piece_bytes(row_layout(type, cols), rows);
+}
+
+}  // namespace olivine

@@ -1,0 +1,78 @@
+#include "engine/ops/attention.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "shaders/params.h"
+
+namespace olivine {
+namespace {
+
+// Queries that share every key a workgroup reads. More reuse, more registers: 8 queries with a
+// 256-wide head are 64 floats a thread at 32 threads.
+constexpr uint32_t kQueriesPerTile = 8;
+
+}  // namespace
+
+Attention::Attention(Device& device) : variants_(device, 7, sizeof(shader::AttentionParams)) {}
+
+uint32_t Attention::local_splits(uint32_t window) {
+    return std::clamp((window + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);
+}
+
+uint64_t Attention::parts_bytes(const HeadShape& shape, uint32_t rows) {
+    return uint64_t{rows} * shape.heads * kMaxSplits * (shape.padded_dim() + 4) * 4;
+}
+
+uint64_t Attention::arrivals_bytes(const HeadShape& shape, uint32_t rows) {
+    return uint64_t{rows} * shape.kv_heads * 4;
+}
+
+void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer& layer,
+                               const Slice& rows, const HeadShape& shape, float softcap,
+                               const Activation& dst, const AttentionScratch& scratch) {
+    const uint32_t group = shape.heads / shape.kv_heads;
+    record(recorder, std::max(1u, kQueriesPerTile / group), false, {}, q, layer, rows, shape, softcap,
+           dst, scratch);
+}
+
+void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer,
+                              const Slice& rows, const Slice& grid, const HeadShape& shape,
+                              float softcap, const Activation& dst,
+                              const AttentionScratch& scratch) {
+    const bool split = grid.buffer || local_splits(layer.window) > 1;
+    record(recorder, 1, split, grid, q, layer, rows, shape, softcap, dst, scratch);
+}
+
+void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid,
+                       const Slice& q, const KvLayer& layer, const Slice& rows,
+                       const HeadShape& shape, float softcap, const Activation& dst,
+                       const AttentionScratch& scratch) {
+    assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
+    Device& device = variants_.device();
+    const uint32_t threads = device.subgroup_threads();
+    const uint32_t quads = (shape.padded_dim() / 4 + threads - 1) / threads;
+    const Pipeline& pipeline = variants_.get(
+        "attention_" + kv_suffix(device, layer.type) + subgroup_suffix(device), threads,
+        {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u});
+    const shader::AttentionParams params{.heads = shape.heads,
+                                         .kv_heads = shape.kv_heads,
+                                         .head_dim = shape.head_dim,
+                                         .padded_dim = shape.padded_dim(),
+                                         .rows = dst.rows,
+                                         .capacity = layer.capacity,
+                                         .window = layer.window,
+                                         .dst_stride = dst.stride,
+                                         .softcap = softcap};
+    const std::initializer_list<Slice> buffers = {q,    layer.keys,   layer.values,    rows,
+                                                  dst.slice, scratch.parts, scratch.arrivals};
+    if (grid.buffer)
+        recorder.dispatch_indirect(pipeline, buffers, params, grid);
+    else
+        recorder.dispatch(pipeline, buffers, params,
+                          {.x = shape.kv_heads,
+                           .y = (dst.rows + tokens - 1) / tokens,
+                           .z = split ? local_splits(layer.window) : 1});
+}
+
+}  // namespace olivine

@@ -1,0 +1,51 @@
+// Tiled causal attention over the cache, global or sliding-window, grouped queries, soft cap.
+// Shader: shaders/attention.comp
+#pragma once
+
+#include "engine/ops/activation.h"
+#include "engine/ops/kv_layer.h"
+#include "engine/ops/variants.h"
+#include "engine/recorder.h"
+
+namespace olivine {
+
+// Working memory of split attention; zero at first, and left with its counters at zero.
+struct AttentionScratch {
+    Slice parts;
+    Slice arrivals;
+};
+
+class Attention {
+public:
+    explicit Attention(Device& device);
+
+    // Rows of one sequence at consecutive positions, all written to the cache already.
+    // q: [rows][heads][padded_dim] f32, scaled; rows: shader::Row; dst: [rows][heads * head_dim].
+    // softcap 0 = none.
+    void record_prefill(Recorder& recorder, const Slice& q, const KvLayer& layer, const Slice& rows,
+                        const HeadShape& shape, float softcap, const Activation& dst,
+                        const AttentionScratch& scratch);
+
+    // One row a sequence. The key range of each row is cut into pieces: into as many as `grid` says
+    // when the plan runs (shader::GridArguments, for global layers) or, with an empty slice, into
+    // local_splits(layer.window).
+    void record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer, const Slice& rows,
+                       const Slice& grid, const HeadShape& shape, float softcap,
+                       const Activation& dst, const AttentionScratch& scratch);
+
+    // Keys that a piece should have at least, and how many pieces there can be.
+    static constexpr uint32_t kSplitKeys = 256;
+    static constexpr uint32_t kMaxSplits = 32;
+    static uint32_t local_splits(uint32_t window);
+    // Bytes of the scratch's two slices for decode with up to `rows` rows.
+    static uint64_t parts_bytes(const HeadShape& shape, uint32_t rows);
+    static uint64_t arrivals_bytes(const HeadShape& shape, uint32_t rows);
+
+private:
+    void record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid, const Slice& q,
+                const KvLayer& layer, const Slice& rows, const HeadShape& shape, float softcap,
+                const Activation& dst, const AttentionScratch& scratch);
+    Variants variants_;
+};
+
+}  // namespace olivine

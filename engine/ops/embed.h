@@ -1,0 +1,22 @@
+// dst[r] = table[rows[r].token] * scale.     Shader: shaders/embed.comp
+#pragma once
+
+#include "engine/matrix.h"
+#include "engine/ops/activation.h"
+#include "engine/ops/variants.h"
+#include "engine/recorder.h"
+
+namespace olivine {
+
+class Embed {
+public:
+    explicit Embed(Device& device);
+    // rows: [dst.rows] shader::Row, every token below table.rows(). One dispatch a piece of the table.
+    void record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
+                float scale);
+
+private:
+    Variants variants_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,44 @@
+#include "engine/ops/random_fill.h"
+
+#include "shaders/params.h"
+
+namespace olivine {
+namespace {
+
+enum Kind : uint32_t { f32_values, f16_pairs, bf16_pairs, int8_quants, nibble_quants, f16_scales };
+
+Kind kind_of(DataType type) {
+    switch (type) {
+    case DataType::f32: return f32_values;
+    case DataType::f16: return f16_pairs;
+    case DataType::bf16: return bf16_pairs;
+    case DataType::q8_0: return int8_quants;
+    case DataType::q4_0: return nibble_quants;
+    }
+    return f32_values;
+}
+
+}  // namespace
+
+RandomFill::RandomFill(Device& device) : variants_(device, 1, sizeof(shader::RandomFillParams)) {}
+
+void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed, float scale) {
+    constexpr uint32_t kThreads = 64;
+    const Pipeline& pipeline = variants_.get("random_fill", kThreads);
+    const auto fill = [&](const Slice& slice, Kind kind, float value) {
+        const uint32_t words = static_cast<uint32_t>(slice.bytes / 4);
+        const shader::RandomFillParams params{
+            .words = words, .kind = kind, .seed = seed, .scale = value};
+        recorder.dispatch(pipeline, {slice}, params,
+                          folded((words + kThreads * 4 - 1) / (kThreads * 4)));
+    };
+    for (const MatrixPiece& piece : matrix.pieces()) {
+        fill(piece.quants, kind_of(matrix.type()), scale);
+        if (matrix.layout().scale_words > 0)  // quants reach 127 and 8
+            fill(piece.scales, f16_scales,
+                 scale / (matrix.type() == DataType::q8_0 ? 127.0f : 8.0f));
+        ++seed;
+    }
+}
+
+}  // namespace olivine

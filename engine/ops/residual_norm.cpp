@@ -1,0 +1,29 @@
+#include "engine/ops/residual_norm.h"
+
+#include <cassert>
+
+#include "shaders/params.h"
+
+namespace olivine {
+
+ResidualNorm::ResidualNorm(Device& device)
+    : variants_(device, 5, sizeof(shader::ResidualNormParams)) {}
+
+void ResidualNorm::record(Recorder& recorder, const Activation& branch, const Slice& post_weight,
+                          const Slice& next_weight, const Activation& stream, const Activation& dst,
+                          float eps) {
+    assert(branch.rows == stream.rows && branch.rows == dst.rows);
+    assert(branch.cols == stream.cols && branch.cols == dst.cols);
+    Device& device = variants_.device();
+    const Pipeline& pipeline =
+        variants_.get("residual_norm" + subgroup_suffix(device), device.row_threads());
+    const shader::ResidualNormParams params{.cols = branch.cols,
+                                            .branch_stride = branch.stride,
+                                            .stream_stride = stream.stride,
+                                            .dst_stride = dst.stride,
+                                            .eps = eps};
+    recorder.dispatch(pipeline, {branch.slice, post_weight, next_weight, stream.slice, dst.slice},
+                      params, {.x = branch.rows});
+}
+
+}  // namespace olivine

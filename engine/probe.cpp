@@ -1,0 +1,287 @@
+// Finds devices and reads off what they can do.
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/device_impl.h"
+#include "engine/error.h"
+
+namespace olivine {
+namespace {
+
+constexpr uint32_t kApiVersion = VK_API_VERSION_1_3;
+constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
+
+VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT,
+                                          VkDebugUtilsMessageTypeFlagsEXT,
+                                          const VkDebugUtilsMessengerCallbackDataEXT* data,
+                                          void* device) {
+    ++static_cast<Device::Impl*>(device)->messages;
+    std::fprintf(stderr, "vulkan: %s\n", data->pMessage);
+    return VK_FALSE;
+}
+
+bool has_layer(const char* wanted) {
+    uint32_t count = 0;
+    vkEnumerateInstanceLayerProperties(&count, nullptr);
+    std::vector<VkLayerProperties> layers(count);
+    vkEnumerateInstanceLayerProperties(&count, layers.data());
+    for (const VkLayerProperties& layer : layers)
+        if (std::strcmp(layer.layerName, wanted) == 0)
+            return true;
+    return false;
+}
+
+bool has_extension(VkPhysicalDevice physical, const char* wanted) {
+    uint32_t count = 0;
+    vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
+    std::vector<VkExtensionProperties> extensions(count);
+    vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
+    for (const VkExtensionProperties& extension : extensions)
+        if (std::strcmp(extension.extensionName, wanted) == 0)
+            return true;
+    return false;
+}
+
+const char* type_name(VkPhysicalDeviceType type) {
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return "integrated";
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return "virtual";
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return "cpu";
+    default: return "other";
+    }
+}
+
+// Which component types the cooperative matrices of a device multiply.
+void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance, RungSet& rungs) {
+    if (!has_extension(physical, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME))
+        return;
+    const auto enumerate = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
+        vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+    if (!enumerate)
+        return;
+    uint32_t count = 0;
+    enumerate(physical, &count, nullptr);
+    std::vector<VkCooperativeMatrixPropertiesKHR> shapes(
+        count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
+    enumerate(physical, &count, shapes.data());
+    for (const VkCooperativeMatrixPropertiesKHR& shape : shapes) {
+        if (shape.scope != VK_SCOPE_SUBGROUP_KHR)
+            continue;
+        const bool f32_sums = shape.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
+        if (shape.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && f32_sums)
+            rungs.set(Rung::coopmat);
+#ifdef VK_KHR_shader_bfloat16
+        if (shape.AType == VK_COMPONENT_TYPE_BFLOAT16_KHR && f32_sums)
+            rungs.set(Rung::coopmat_bf16);
+#endif
+        if (shape.AType == VK_COMPONENT_TYPE_SINT8_KHR &&
+            shape.ResultType == VK_COMPONENT_TYPE_SINT32_KHR)
+            rungs.set(Rung::coopmat_int8);
+    }
+    if (has_extension(physical, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME))
+        rungs.set(Rung::coopmat2);
+}
+
+std::string why_unusable(const VkPhysicalDeviceProperties& properties,
+                         const VkPhysicalDeviceVulkan12Features& v12,
+                         const VkPhysicalDeviceVulkan13Features& v13, bool has_compute_queue) {
+    const VkPhysicalDeviceLimits& limits = properties.limits;
+    if (properties.apiVersion < kApiVersion)
+        return "it has Vulkan " + std::to_string(VK_API_VERSION_MAJOR(properties.apiVersion)) + "." +
+               std::to_string(VK_API_VERSION_MINOR(properties.apiVersion)) + ", 1.3 is needed";
+    if (!has_compute_queue)
+        return "it has no compute queue";
+    if (!v12.timelineSemaphore)
+        return "it lacks timelineSemaphore";
+    if (!v13.synchronization2)
+        return "it lacks synchronization2";
+    if (limits.maxStorageBufferRange < (1u << 27))
+        return format_text("its storage buffers reach %u bytes, 128 MiB are needed",
+                           limits.maxStorageBufferRange);
+    if (limits.maxPerStageDescriptorStorageBuffers < 8)
+        return format_text("its shaders take %u storage buffers, 8 are needed",
+                           limits.maxPerStageDescriptorStorageBuffers);
+    if (limits.maxComputeWorkGroupInvocations < 128 || limits.maxComputeSharedMemorySize < 16384)
+        return format_text("its workgroups have %u invocations and %u bytes of shared memory, 128 and "
+                           "16384 are needed",
+                           limits.maxComputeWorkGroupInvocations, limits.maxComputeSharedMemorySize);
+    return {};
+}
+
+}  // namespace
+
+void check_result(VkResult result, const char* call) {
+    if (result >= 0)
+        return;
+    const std::string name(call, std::strcspn(call, "("));
+    switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
+        fail(Fault::out_of_memory, "The driver is out of memory in %s (VkResult %d).", name.c_str(),
+             result);
+    case VK_ERROR_DEVICE_LOST:
+        fail(Fault::device_lost, "The driver lost the device in %s.", name.c_str());
+    case VK_ERROR_INCOMPATIBLE_DRIVER:
+        fail(Fault::no_device, "The Vulkan loader finds no driver (%s).", name.c_str());
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+        fail(Fault::unsupported, "%s says that a feature or extension is missing (VkResult %d).",
+             name.c_str(), result);
+    default: fail(Fault::internal, "%s returns VkResult %d.", name.c_str(), result);
+    }
+}
+
+VkInstance create_instance(bool validation, Device::Impl* messages_to,
+                           VkDebugUtilsMessengerEXT* messenger) {
+    VkApplicationInfo application{VK_STRUCTURE_TYPE_APPLICATION_INFO};
+    application.pApplicationName = "olivine";
+    application.apiVersion = kApiVersion;
+    VkInstanceCreateInfo info{VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO};
+    info.pApplicationInfo = &application;
+
+    const VkValidationFeatureEnableEXT enabled[] = {
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    VkValidationFeaturesEXT features{VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT};
+    features.enabledValidationFeatureCount = 1;
+    features.pEnabledValidationFeatures = enabled;
+    const char* extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME,
+                                VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
+    if (validation) {
+        if (!has_layer(kValidationLayer))
+            fail(Fault::unsupported,
+                 "Validation is asked for, but the layer %s is not installed (Debian package "
+                 "vulkan-validationlayers).",
+                 kValidationLayer);
+        info.pNext = &features;
+        info.enabledLayerCount = 1;
+        info.ppEnabledLayerNames = &kValidationLayer;
+        info.enabledExtensionCount = 2;
+        info.ppEnabledExtensionNames = extensions;
+    }
+    VkInstance instance{};
+    VK(vkCreateInstance(&info, nullptr, &instance));
+    if (validation) {
+        VkDebugUtilsMessengerCreateInfoEXT messages{
+            VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT};
+        messages.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT |
+                                   VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT;
+        messages.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT |
+                               VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT;
+        messages.pfnUserCallback = on_message;
+        messages.pUserData = messages_to;
+        const auto create = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
+            vkGetInstanceProcAddr(instance, "vkCreateDebugUtilsMessengerEXT"));
+        VK(create(instance, &messages, nullptr, messenger));
+    }
+    return instance;
+}
+
+void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info) {
+    VkPhysicalDeviceSubgroupSizeControlProperties subgroup_sizes{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES, &subgroup_sizes};
+    VkPhysicalDeviceMaintenance3Properties sizes{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, &dot};
+    VkPhysicalDeviceSubgroupProperties subgroup{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, &sizes};
+    VkPhysicalDeviceDriverProperties driver{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
+                                            &subgroup};
+    VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &driver};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+
+    VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
+    VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13};
+    VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
+    VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &v11};
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+
+    VkPhysicalDeviceMemoryProperties memory{};
+    vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+    uint32_t families = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, nullptr);
+    std::vector<VkQueueFamilyProperties> queues(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, queues.data());
+    bool compute = false, timestamps = false;
+    for (const VkQueueFamilyProperties& queue : queues) {
+        if (queue.queueFlags & VK_QUEUE_COMPUTE_BIT) {
+            compute = true;
+            timestamps = timestamps || queue.timestampValidBits > 0;
+        }
+    }
+
+    const VkPhysicalDeviceProperties& core = properties.properties;
+    info.index = index;
+    info.name = core.deviceName;
+    info.driver = std::string(driver.driverName) +
+                  (driver.driverInfo[0] ? std::string(" ") + driver.driverInfo : std::string());
+    info.type = type_name(core.deviceType);
+    info.api_version = format_text("%u.%u.%u", VK_API_VERSION_MAJOR(core.apiVersion),
+                                   VK_API_VERSION_MINOR(core.apiVersion),
+                                   VK_API_VERSION_PATCH(core.apiVersion));
+    info.memory_bytes = 0;
+    for (uint32_t i = 0; i < memory.memoryHeapCount; ++i)
+        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
+            info.memory_bytes = std::max(info.memory_bytes, memory.memoryHeaps[i].size);
+    info.unusable = why_unusable(core, v12, v13, compute);
+
+    Capabilities& caps = info.capabilities;
+    caps.software = core.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    caps.shared_memory =
+        caps.software || core.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+    caps.subgroup_size = subgroup.subgroupSize;
+    caps.subgroup_size_pinned = v13.subgroupSizeControl && v13.computeFullSubgroups &&
+                                (subgroup_sizes.requiredSubgroupSizeStages &
+                                 VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    // Intel compiles for 8, 16 or 32 lanes as it sees fit; 16 suits reductions best.
+    if (caps.subgroup_size_pinned && subgroup_sizes.minSubgroupSize <= 16 &&
+        subgroup_sizes.maxSubgroupSize >= 32 && core.vendorID == 0x8086)
+        caps.subgroup_size = 16;
+    caps.max_threads = core.limits.maxComputeWorkGroupInvocations;
+    caps.max_shared_bytes = core.limits.maxComputeSharedMemorySize;
+    caps.max_range_bytes = core.limits.maxStorageBufferRange;
+    caps.max_buffer_bytes = std::min<uint64_t>(sizes.maxMemoryAllocationSize, uint64_t{1} << 40);
+    caps.offset_alignment =
+        std::max<uint32_t>(16, static_cast<uint32_t>(core.limits.minStorageBufferOffsetAlignment));
+    caps.timestamp_ns = timestamps ? core.limits.timestampPeriod : 0;
+
+    const VkSubgroupFeatureFlags arithmetic =
+        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    caps.available.set(Rung::subgroup,
+                       (subgroup.supportedOperations & arithmetic) == arithmetic &&
+                           (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
+    caps.available.set(Rung::storage16, v11.storageBuffer16BitAccess);
+    caps.available.set(Rung::fp16, v12.shaderFloat16);
+    caps.available.set(Rung::int_dot,
+                       v13.shaderIntegerDotProduct &&
+                           dot.integerDotProduct4x8BitPackedSignedAccelerated);
+    caps.enabled = caps.available;
+}
+
+std::vector<DeviceInfo> list_devices() {
+    Device::Impl owner;  // destroys the instance
+    try {
+        owner.instance = create_instance(false, nullptr, nullptr);
+    } catch (const Error& error) {
+        if (error.fault() == Fault::no_device)
+            return {};  // a loader without drivers says so by failing: nothing is here
+        throw;
+    }
+    uint32_t count = 0;
+    VK(vkEnumeratePhysicalDevices(owner.instance, &count, nullptr));
+    std::vector<VkPhysicalDevice> physical(count);
+    VK(vkEnumeratePhysicalDevices(owner.instance, &count, physical.data()));
+    std::vector<DeviceInfo> list(count);
+    for (uint32_t i = 0; i < count; ++i) {
+        fill_info(physical[i], i, list[i]);
+        probe_cooperative_matrix(physical[i], owner.instance, list[i].capabilities.available);
+        list[i].capabilities.enabled = list[i].capabilities.available;
+    }
+    return list;
+}
+
+}  // namespace olivine

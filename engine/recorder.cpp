@@ -1,0 +1,373 @@
+#include "engine/recorder.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "engine/buffer_impl.h"
+#include "engine/device_impl.h"
+#include "engine/error.h"
+#include "engine/pipeline_impl.h"
+
+namespace olivine {
+namespace {
+
+constexpr uint32_t kSetsPerPool = 256;
+constexpr VkPipelineStageFlags2 kStages = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT |
+                                          VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT |
+                                          VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT;
+constexpr VkAccessFlags2 kWrites =
+    VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags2 kAll = kWrites | VK_ACCESS_2_SHADER_STORAGE_READ_BIT |
+                                VK_ACCESS_2_TRANSFER_READ_BIT |
+                                VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT;
+
+void record_barrier(VkCommandBuffer commands, VkPipelineStageFlags2 to_stages,
+                    VkAccessFlags2 to_access) {
+    VkMemoryBarrier2 memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
+    memory.srcStageMask = kStages;
+    memory.srcAccessMask = kWrites;
+    memory.dstStageMask = to_stages;
+    memory.dstAccessMask = to_access;
+    VkDependencyInfo info{VK_STRUCTURE_TYPE_DEPENDENCY_INFO};
+    info.memoryBarrierCount = 1;
+    info.pMemoryBarriers = &memory;
+    vkCmdPipelineBarrier2(commands, &info);
+}
+
+}  // namespace
+
+Grid folded(uint32_t groups) {
+    constexpr uint32_t kRow = 32768;
+    return {std::min(groups, kRow), (groups + kRow - 1) / kRow, 1};
+}
+
+struct Plan::Impl {
+    Device* device{};
+    std::vector<VkCommandBuffer> slices;
+    std::vector<Handle<VkDescriptorPool, vkDestroyDescriptorPool>> pools;
+    uint32_t sets_left = 0;
+    Handle<VkQueryPool, vkDestroyQueryPool> queries;
+    std::vector<std::shared_ptr<Pipeline::Impl>> pipelines;  // kept alive
+    uint32_t dispatches = 0;
+    uint32_t barriers = 0;
+    uint64_t last_value = 0;
+
+    ~Impl() {
+        Device::Impl& owner = device->impl();
+        try {
+            owner.wait(last_value);
+        } catch (const Error&) {
+            // A lost device runs nothing any more, so freeing is safe; the loss was or will be
+            // reported where its result matters.
+        }
+        if (!slices.empty())
+            vkFreeCommandBuffers(owner.device, owner.command_pool.get(),
+                                 static_cast<uint32_t>(slices.size()), slices.data());
+    }
+};
+
+Plan::Plan() = default;
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+Plan::~Plan() = default;
+
+uint64_t Plan::submit() {
+    impl_->last_value = impl_->device->impl().submit(impl_->slices);
+    return impl_->last_value;
+}
+
+void Plan::run(const std::function<bool()>& cancelled) {
+    Device::Impl& device = impl_->device->impl();
+    uint64_t previous = 0;
+    for (VkCommandBuffer slice : impl_->slices) {
+        const uint64_t value = device.submit({slice});
+        impl_->last_value = value;
+        if (previous)
+            device.wait(previous);
+        previous = value;
+        if (cancelled && cancelled()) {
+            device.wait(value);
+            fail(Fault::cancelled, "The work is stopped on request.");
+        }
+    }
+    device.wait(previous);
+}
+
+void Plan::wait(uint64_t value) { impl_->device->impl().wait(value); }
+
+uint32_t Plan::dispatches() const { return impl_->dispatches; }
+uint32_t Plan::barriers() const { return impl_->barriers; }
+uint32_t Plan::slices() const { return static_cast<uint32_t>(impl_->slices.size()); }
+
+double Plan::gpu_seconds() const {
+    if (!impl_->queries.get())
+        return 0;
+    uint64_t ticks[2] = {};
+    const VkResult result = vkGetQueryPoolResults(
+        impl_->device->impl().device, impl_->queries.get(), 0, 2, sizeof ticks, ticks,
+        sizeof ticks[0], VK_QUERY_RESULT_64_BIT);
+    if (result != VK_SUCCESS)
+        return 0;
+    return static_cast<double>(ticks[1] - ticks[0]) *
+           static_cast<double>(impl_->device->capabilities().timestamp_ns) * 1e-9;
+}
+
+namespace {
+
+// Writes the command buffers of one plan.
+class Writer {
+public:
+    explicit Writer(Device& device, Plan::Impl& plan) : device_(device), plan_(plan) {
+        const VkDevice handle = device.impl().device;
+        if (device.capabilities().timestamp_ns > 0) {
+            VkQueryPoolCreateInfo info{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
+            info.queryType = VK_QUERY_TYPE_TIMESTAMP;
+            info.queryCount = 2;
+            VkQueryPool pool{};
+            VK(vkCreateQueryPool(handle, &info, nullptr, &pool));
+            plan_.queries = {handle, pool};
+        }
+        begin_slice();
+        if (plan_.queries.get()) {
+            vkCmdResetQueryPool(commands(), plan_.queries.get(), 0, 2);
+            timestamp(0);
+        }
+        // Whatever was submitted before may have written what this plan reads.
+        record_barrier(commands(), kStages, kAll);
+    }
+
+    // One use of a range by the operation about to be written.
+    void access(const Slice& slice, bool read, bool write) {
+        if (read)
+            now_.push_back({slice.buffer, slice.offset, slice.offset + slice.bytes, false});
+        if (write)
+            now_.push_back({slice.buffer, slice.offset, slice.offset + slice.bytes, true});
+    }
+
+    // Puts a barrier before the operation if one of its ranges asks for it.
+    void order() {
+        const auto conflicts = [&](const Access& now) {
+            return std::any_of(since_barrier_.begin(), since_barrier_.end(), [&](const Access& then) {
+                return then.buffer == now.buffer && then.begin < now.end && now.begin < then.end &&
+                       (then.write || now.write);
+            });
+        };
+        if (std::any_of(now_.begin(), now_.end(), conflicts)) {
+            record_barrier(commands(), kStages, kAll);
+            since_barrier_.clear();
+            ++plan_.barriers;
+        }
+        since_barrier_.insert(since_barrier_.end(), now_.begin(), now_.end());
+        now_.clear();
+    }
+
+    VkDescriptorSet descriptor_set(const Pipeline::Impl& pipeline, std::span<const Slice> buffers) {
+        const VkDevice handle = device_.impl().device;
+        if (plan_.sets_left == 0) {
+            const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * 8};
+            VkDescriptorPoolCreateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
+            info.maxSets = kSetsPerPool;
+            info.poolSizeCount = 1;
+            info.pPoolSizes = &size;
+            VkDescriptorPool pool{};
+            VK(vkCreateDescriptorPool(handle, &info, nullptr, &pool));
+            plan_.pools.emplace_back(handle, pool);
+            plan_.sets_left = kSetsPerPool;
+        }
+        const VkDescriptorSetLayout layout = pipeline.set_layout.get();
+        VkDescriptorSetAllocateInfo allocate{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO};
+        allocate.descriptorPool = plan_.pools.back().get();
+        allocate.descriptorSetCount = 1;
+        allocate.pSetLayouts = &layout;
+        VkDescriptorSet set{};
+        VK(vkAllocateDescriptorSets(handle, &allocate, &set));
+        --plan_.sets_left;
+
+        std::array<VkDescriptorBufferInfo, 8> infos{};
+        std::array<VkWriteDescriptorSet, 8> writes{};
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < buffers.size(); ++i) {
+            if (!pipeline.interface.bindings[i].used)
+                continue;
+            infos[count] = {buffers[i].buffer->impl().buffer, buffers[i].offset, buffers[i].bytes};
+            writes[count] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
+            writes[count].dstSet = set;
+            writes[count].dstBinding = i;
+            writes[count].descriptorCount = 1;
+            writes[count].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+            writes[count].pBufferInfo = &infos[count];
+            ++count;
+        }
+        vkUpdateDescriptorSets(handle, count, writes.data(), 0, nullptr);
+        device_.counters().descriptor_updates += count;
+        return set;
+    }
+
+    void cut() {
+        end_slice();
+        begin_slice();
+    }
+
+    void end() {
+        if (plan_.queries.get())
+            timestamp(1);
+        // The host reads results from mapped memory once the timeline has passed.
+        record_barrier(commands(), VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
+        end_slice();
+    }
+
+    VkCommandBuffer commands() const { return plan_.slices.back(); }
+
+private:
+    struct Access {
+        const Buffer* buffer;
+        uint64_t begin, end;
+        bool write;
+    };
+
+    void timestamp(uint32_t query) {
+        vkCmdWriteTimestamp2(commands(), VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, plan_.queries.get(),
+                             query);
+    }
+
+    void begin_slice() {
+        VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
+        allocate.commandPool = device_.impl().command_pool.get();
+        allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+        allocate.commandBufferCount = 1;
+        VkCommandBuffer buffer{};
+        VK(vkAllocateCommandBuffers(device_.impl().device, &allocate, &buffer));
+        plan_.slices.push_back(buffer);
+        VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+        begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;  // chained without waiting
+        VK(vkBeginCommandBuffer(buffer, &begin));
+    }
+
+    void end_slice() {
+        VK(vkEndCommandBuffer(commands()));
+        ++device_.counters().recordings;
+    }
+
+    Device& device_;
+    Plan::Impl& plan_;
+    std::vector<Access> now_, since_barrier_;
+};
+
+}  // namespace
+
+Recorder::Recorder(Device& device, std::string label) : device_(device), label_(std::move(label)) {}
+Recorder::~Recorder() = default;
+
+void Recorder::dispatch(const Pipeline& pipeline, std::span<const Slice> buffers,
+                        const void* params, size_t bytes, Grid grid, const Slice* indirect) {
+    assert(buffers.size() == pipeline.impl()->buffers && bytes == pipeline.impl()->push_bytes);
+    Command command{};
+    command.kind = indirect ? Command::dispatch_indirect : Command::dispatch;
+    command.pipeline = pipeline.impl();
+    std::copy(buffers.begin(), buffers.end(), command.slices.begin());
+    command.buffers = static_cast<uint32_t>(buffers.size());
+    if (indirect)
+        command.indirect = *indirect;
+    std::memcpy(command.params.data(), params, bytes);
+    command.params_bytes = static_cast<uint32_t>(bytes);
+    command.grid = grid;
+    commands_.push_back(std::move(command));
+}
+
+void Recorder::copy(const Slice& from, const Slice& to) {
+    assert(from.bytes <= to.bytes);
+    Command command{};
+    command.kind = Command::copy;
+    command.slices[0] = from;
+    command.slices[1] = {to.buffer, to.offset, from.bytes};
+    commands_.push_back(std::move(command));
+}
+
+void Recorder::fill(const Slice& to, uint32_t word) {
+    Command command{};
+    command.kind = Command::fill;
+    command.slices[0] = to;
+    std::memcpy(command.params.data(), &word, sizeof word);
+    commands_.push_back(std::move(command));
+}
+
+void Recorder::cut() {
+    Command command{};
+    command.kind = Command::cut;
+    commands_.push_back(std::move(command));
+}
+
+Plan Recorder::finish() {
+    Plan plan;
+    plan.impl_ = std::make_unique<Plan::Impl>();
+    plan.impl_->device = &device_;
+    Plan::Impl& impl = *plan.impl_;
+    Writer writer(device_, impl);
+
+    for (const Command& command : commands_) {
+        const std::array<Slice, 8>& slices = command.slices;
+        switch (command.kind) {
+        case Command::cut: writer.cut(); break;
+        case Command::copy: {
+            writer.access(slices[0], true, false);
+            writer.access(slices[1], false, true);
+            writer.order();
+            const VkBufferCopy region{slices[0].offset, slices[1].offset, slices[0].bytes};
+            vkCmdCopyBuffer(writer.commands(), slices[0].buffer->impl().buffer,
+                            slices[1].buffer->impl().buffer, 1, &region);
+            break;
+        }
+        case Command::fill: {
+            writer.access(slices[0], false, true);
+            writer.order();
+            uint32_t word = 0;
+            std::memcpy(&word, command.params.data(), sizeof word);
+            vkCmdFillBuffer(writer.commands(), slices[0].buffer->impl().buffer, slices[0].offset,
+                            slices[0].bytes, word);
+            break;
+        }
+        case Command::dispatch:
+        case Command::dispatch_indirect: {
+            Pipeline::Impl& pipeline = *command.pipeline;
+            pipeline.compiled.get();
+            for (uint32_t i = 0; i < command.buffers; ++i) {
+                const ShaderBinding& binding = pipeline.interface.bindings[i];
+                if (!binding.used)
+                    continue;
+                assert(slices[i].buffer &&
+                       slices[i].offset + slices[i].bytes <= slices[i].buffer->bytes());
+                assert(slices[i].offset % device_.capabilities().offset_alignment == 0);
+                assert(slices[i].bytes <= device_.capabilities().max_range_bytes);
+                writer.access(slices[i], binding.reads, binding.writes);
+            }
+            const bool indirect = command.kind == Command::dispatch_indirect;
+            if (indirect)
+                writer.access(command.indirect, true, false);
+            writer.order();
+            const VkDescriptorSet set =
+                writer.descriptor_set(pipeline, {slices.data(), command.buffers});
+            const VkCommandBuffer commands = writer.commands();
+            vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.pipeline.get());
+            vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout.get(),
+                                    0, 1, &set, 0, nullptr);
+            if (command.params_bytes > 0)
+                vkCmdPushConstants(commands, pipeline.layout.get(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                   command.params_bytes, command.params.data());
+            if (indirect)
+                vkCmdDispatchIndirect(commands, command.indirect.buffer->impl().buffer,
+                                      command.indirect.offset);
+            else
+                vkCmdDispatch(commands, command.grid.x, command.grid.y, command.grid.z);
+            impl.pipelines.push_back(command.pipeline);
+            ++impl.dispatches;
+            ++device_.counters().dispatches_recorded;
+            break;
+        }
+        }
+    }
+    writer.end();
+    return plan;
+}
+
+}  // namespace olivine

@@ -1,0 +1,52 @@
+#include "engine/upload.h"
+
+#include <cassert>
+
+#include "engine/error.h"
+
+namespace olivine {
+
+Uploader::Uploader(Device& device) : device_(device) {}
+
+Uploader::~Uploader() {
+    try {
+        flush();
+    } catch (const Error&) {
+        // Reached only while another error is on its way, or when the owner did not ask.
+    }
+}
+
+std::span<std::byte> Uploader::stage(const Slice& to) {
+    submit_pending();
+    if (to.buffer->mapped())
+        return {to.buffer->mapped() + to.offset, to.bytes};
+    assert(to.bytes <= kStagingBytes);
+    lane_ = (lane_ + 1) % lanes_.size();
+    Lane& lane = lanes_[lane_];
+    if (!lane.staging)
+        lane.staging = Buffer(device_, Arena::staging, kStagingBytes, HostAccess::mapped);
+    if (lane.plan)
+        lane.plan.wait(lane.value);
+    pending_ = to;
+    return {lane.staging.mapped(), to.bytes};
+}
+
+void Uploader::submit_pending() {
+    if (!pending_.buffer)
+        return;
+    Lane& lane = lanes_[lane_];
+    Recorder recorder(device_, "upload");
+    recorder.copy(lane.staging.slice(0, pending_.bytes), pending_);
+    lane.plan = recorder.finish();
+    lane.value = lane.plan.submit();
+    pending_ = {};
+}
+
+void Uploader::flush() {
+    submit_pending();
+    for (Lane& lane : lanes_)
+        if (lane.plan)
+            lane.plan.wait(lane.value);
+}
+
+}  // namespace olivine

@@ -1,0 +1,71 @@
+// The top door: a conversation.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/chat_template.h"
+#include "model/generator.h"
+#include "model/tokenizer.h"
+
+namespace olivine {
+
+struct ChatOptions {
+    SamplerOptions sampler;
+    uint32_t max_tokens = 0;         // an answer; 0 = no limit but the context
+    std::string system;
+    std::vector<std::string> stop;   // texts that end an answer; not part of it
+};
+
+// One question and its answer.
+struct Turn {
+    std::string user;
+    std::string answer;  // empty when it was stopped before the first word
+};
+
+class Chat {
+public:
+    // Keeps references: generator and tokenizer outlive the chat. Uses sequence 0 of the generator's
+    // context. Throws unsupported when the vocabulary lacks turn tokens, bad_input when the model
+    // takes no system text.
+    Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options);
+
+    // Asks and streams the answer: on_text gets whole UTF-8 characters. `cancelled` stops the answer
+    // within a slice; what was said stays in the conversation. Throws bad_input when the
+    // conversation no longer fits the context (both lengths; the conversation is as before).
+    const Turn& ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
+                    const Cancelled& cancelled = {});
+    // Answers the last question again, with the next seed. Throws bad_input when there is none.
+    const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
+                           const Cancelled& cancelled = {});
+    void clear();
+    // Takes effect with a fresh conversation, which this begins.
+    void set_system(std::string text);
+
+    const std::vector<Turn>& turns() const { return turns_; }
+    ChatOptions& options() { return options_; }
+    // Tokens of the conversation that are in the context, and how it ended last.
+    uint32_t context_used() const {
+        return static_cast<uint32_t>(generator_.context().tokens(0).size());
+    }
+    EndReason last_end() const { return last_end_; }
+    const GenerateStats& stats() const { return generator_.stats(); }
+
+private:
+    const Turn& answer(const std::function<void(std::string_view)>& on_text,
+                       const Cancelled& cancelled);
+
+    Generator& generator_;
+    const Tokenizer& tokenizer_;
+    ChatOptions options_;
+    ChatTemplate template_;
+    std::vector<Turn> turns_;
+    std::vector<int32_t> ids_;           // of the conversation up to the last question's end
+    std::vector<int32_t> answer_ids_;    // of the last answer, without the stop id
+    EndReason last_end_ = EndReason::max_tokens;
+};
+
+}  // namespace olivine

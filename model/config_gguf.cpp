@@ -1,0 +1,163 @@
+// The model's shape from a GGUF header. Keys and what files leave out: llama.cpp's gguf-py
+// constants.py and src/llama-model.cpp.
+#include <algorithm>
+#include <cinttypes>
+#include <cmath>
+#include <limits>
+
+#include "engine/error.h"
+#include "model/config.h"
+#include "model/gguf.h"
+
+namespace olivine {
+namespace {
+
+constexpr uint32_t kGemma2Layers27b = 46;
+constexpr uint32_t kGemma3Layers27b = 62;
+
+// Keys under "<architecture>.".
+class Keys {
+public:
+    Keys(const Gguf& gguf, const std::string& architecture)
+        : gguf_(gguf), prefix_(architecture + ".") {}
+
+    std::string full(const char* key) const { return prefix_ + key; }
+
+    uint32_t integer(const char* key) const { return narrow(full(key), gguf_.get_uint(full(key))); }
+    uint32_t integer(const char* key, uint32_t otherwise) const {
+        const auto value = gguf_.find_uint(full(key));
+        return value ? narrow(full(key), *value) : otherwise;
+    }
+    double real(const char* key) const { return gguf_.get_float(full(key)); }
+    double real(const char* key, double otherwise) const {
+        return gguf_.find_float(full(key)).value_or(otherwise);
+    }
+
+    // An id of the tokenizer, "tokenizer.ggml.<key>".
+    std::optional<int32_t> id(const char* key) const {
+        const std::string name = std::string("tokenizer.ggml.") + key;
+        const auto value = gguf_.find_uint(name);
+        return value ? std::optional(static_cast<int32_t>(narrow(name, *value))) : std::nullopt;
+    }
+
+private:
+    uint32_t narrow(const std::string& key, uint64_t value) const {
+        constexpr uint64_t kMost = std::numeric_limits<int32_t>::max();
+        if (value > kMost)
+            fail(Fault::bad_file, "%s: key '%s' is %" PRIu64 " (at most %" PRIu64 ").",
+                 printable_path(gguf_.path()).c_str(), printable(key).c_str(), value, kMost);
+        return static_cast<uint32_t>(value);
+    }
+
+    const Gguf& gguf_;
+    std::string prefix_;
+};
+
+// A period, or one bool per layer that is true for local layers.
+std::vector<bool> read_pattern(const Gguf& gguf, const Keys& keys, const Config& config) {
+    const std::string key = keys.full("attention.sliding_window_pattern");
+    if (gguf.holds_bools(key)) {
+        std::vector<bool> global = *gguf.bools(key);
+        if (global.size() != config.num_layers)
+            fail(Fault::bad_file, "%s: key '%s' lists %zu layers, the model has %" PRIu32 ".",
+                 printable_path(gguf.path()).c_str(), key.c_str(), global.size(),
+                 config.num_layers);
+        global.flip();
+        return global;
+    }
+    const uint32_t period = keys.integer("attention.sliding_window_pattern",
+                                         config.family == Config::Family::gemma2 ? 2 : 6);
+    if (period == 0)
+        fail(Fault::bad_file, "%s: key '%s' is 0 (at least 1).",
+             printable_path(gguf.path()).c_str(), key.c_str());
+    // A wrong count of layers is refused by validate(), before anything is built from it.
+    return layer_pattern(std::min<uint32_t>(config.num_layers, 1024), period);
+}
+
+double read_rope_factor(const Gguf& gguf, const Keys& keys) {
+    const std::string key = keys.full("rope.scaling.type");
+    const std::string* type = gguf.find_string(key);
+    if (type && *type != "linear" && *type != "none")
+        fail(Fault::unsupported, "%s: key '%s' is '%s' (supported: none, linear).",
+             printable_path(gguf.path()).c_str(), key.c_str(), printable(*type).c_str());
+    return type && *type == "none" ? 1 : keys.real("rope.scaling.factor", 1);
+}
+
+// The files have no key for it, so it follows from which published model this is: both 27B models
+// scale by hidden / heads, all others by the head size.
+float query_scale(const Keys& keys, const Config& config) {
+    const bool is_27b = config.num_layers == (config.family == Config::Family::gemma2
+                                                  ? kGemma2Layers27b : kGemma3Layers27b);
+    const double scalar = is_27b ? 1.0 * config.hidden_size / std::max(1u, config.num_heads)
+                                 : 1.0 * config.head_dim;
+    return static_cast<float>(keys.real("attention.scale", 1 / std::sqrt(scalar)));
+}
+
+// Zero stands for none.
+std::optional<float> read_softcap(const Keys& keys, const char* key, double otherwise) {
+    const double cap = keys.real(key, otherwise);
+    return cap == 0 ? std::nullopt : std::optional(static_cast<float>(cap));
+}
+
+}  // namespace
+
+Config config_from_gguf(const Gguf& gguf) {
+    const std::string path = printable_path(gguf.path());
+    const std::string& architecture = gguf.get_string("general.architecture");
+    if (architecture != "gemma2" && architecture != "gemma3")
+        fail(Fault::unsupported, "%s: key 'general.architecture' is '%s' (supported: gemma2, "
+             "gemma3).", path.c_str(), printable(architecture).c_str());
+    if (const auto parts = gguf.find_uint("split.count"); parts && *parts > 1)
+        fail(Fault::unsupported, "%s: key 'split.count' is %" PRIu64
+             " (supported: models in one file).", path.c_str(), *parts);
+    const bool gemma2 = architecture == "gemma2";
+    const Keys keys(gguf, architecture);
+
+    Config config;
+    config.family = gemma2 ? Config::Family::gemma2 : Config::Family::gemma3;
+    config.hidden_size = keys.integer("embedding_length");
+    config.intermediate_size = keys.integer("feed_forward_length");
+    config.num_layers = keys.integer("block_count");
+    config.num_heads = keys.integer("attention.head_count");
+    config.num_kv_heads = keys.integer("attention.head_count_kv", config.num_heads);
+    config.head_dim = keys.integer("attention.key_length",
+                                   config.hidden_size / std::max(1u, config.num_heads));
+    if (const uint32_t value_dim = keys.integer("attention.value_length", config.head_dim);
+        value_dim != config.head_dim)
+        fail(Fault::unsupported, "%s: key '%s' is %" PRIu32 " (supported: %" PRIu32
+             ", the value of key_length).",
+             path.c_str(), keys.full("attention.value_length").c_str(), value_dim, config.head_dim);
+    config.query_scale = query_scale(keys, config);
+    config.sliding_window = gemma2 ? keys.integer("attention.sliding_window", 4096)
+                                   : keys.integer("attention.sliding_window");
+    config.global_layers = read_pattern(gguf, keys, config);
+    config.rope_theta_global = keys.real("rope.freq_base", gemma2 ? 1e4 : 1e6);
+    config.rope_theta_local = keys.real("rope.freq_base_swa",
+                                        gemma2 ? config.rope_theta_global : 1e4);
+    config.rope_factor_global = read_rope_factor(gguf, keys);
+    config.qk_norm = !gemma2;
+    config.attn_softcap = read_softcap(keys, "attn_logit_softcapping", gemma2 ? 50 : 0);
+    config.final_softcap = read_softcap(keys, "final_logit_softcapping", gemma2 ? 30 : 0);
+    config.norm_eps = static_cast<float>(keys.real("attention.layer_norm_rms_epsilon"));
+    config.max_positions = keys.integer("context_length");
+    config.embed_scale = embedding_scale(config.hidden_size);
+    config.tied_head = !gguf.find_tensor("output.weight");
+
+    const Gguf::Tensor* embedding = gguf.find_tensor("token_embd.weight");
+    if (!embedding)
+        fail(Fault::bad_file, "%s: tensor 'token_embd.weight' is missing.", path.c_str());
+    config.vocab_size = static_cast<uint32_t>(
+        std::min<uint64_t>(embedding->shape.front(), std::numeric_limits<uint32_t>::max()));
+
+    for (const char* key : {"eos_token_id", "eot_token_id"})
+        if (const auto id = keys.id(key))
+            config.eos_ids.push_back(*id);
+    std::sort(config.eos_ids.begin(), config.eos_ids.end());
+    config.eos_ids.erase(std::unique(config.eos_ids.begin(), config.eos_ids.end()),
+                         config.eos_ids.end());
+    config.bos_id = keys.id("bos_token_id");
+    validate(config, gguf.path());
+    return config;
+}
+
+}  // namespace olivine

@@ -1,0 +1,334 @@
+#include "model/context.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <cinttypes>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/error.h"
+#include "model/forward.h"
+#include "shaders/params.h"
+
+namespace olivine {
+namespace {
+
+enum PlanKind : uint32_t { prefill_kind, head_kind, decode_kind, sample_kind };
+
+// A stride that keeps every row at an offset that any device can bind.
+uint32_t bindable_stride(uint32_t cols) { return (cols + 63) / 64 * 64; }
+
+shader::SampleParams sample_params(const SamplerOptions& options) {
+    return {.inverse_temperature = options.temperature > 0 ? 1.0f / options.temperature : 0.0f,
+            .top_k = options.top_k,
+            .top_p = options.top_p,
+            .log_min_p = options.min_p > 0 ? std::log(options.min_p)
+                                           : -std::numeric_limits<float>::infinity(),
+            .repeat_penalty = options.repeat_penalty,
+            .seed_low = static_cast<uint32_t>(options.seed),
+            .seed_high = static_cast<uint32_t>(options.seed >> 32),
+            .unused = 0};
+}
+
+template <typename T>
+void write_values(Device& device, const Buffer& buffer, std::span<const T> values) {
+    write(device, buffer.slice(0, values.size_bytes()), std::as_bytes(values));
+}
+
+}  // namespace
+
+void validate(const SamplerOptions& options) {
+    const auto check = [](const char* what, float value, float low, float high) {
+        if (!(value >= low && value <= high))
+            fail(Fault::bad_input, "%s is %g (it is between %g and %g).", what, double(value),
+                 double(low), double(high));
+    };
+    check("The temperature", options.temperature, 0.0f, 100.0f);
+    check("top-p", options.top_p, 0.0f, 1.0f);
+    check("min-p", options.min_p, 0.0f, 1.0f);
+    check("The repetition penalty", options.repeat_penalty, 0.01f, 100.0f);
+}
+
+Context::Context(Model& model, const ContextOptions& options)
+    : model_(model), sequences_(options.sequences),
+      cache_(model.device(), model.config(), options), held_(options.sequences), overrun_(options.sequences) {
+    Device& device = model.device();
+    const Config& config = model.config();
+    const HeadShape shape = cache_.shape();
+    const uint32_t rows = std::max(cache_.max_chunk(), sequences_);
+    const uint32_t mask_words = Sampling::mask_words(config.vocab_size);
+    buffers_.reserve(16);  // slices point at elements
+    const auto buffer = [&](uint64_t bytes) {
+        buffers_.emplace_back(device, Arena::activations, bytes);
+        return buffers_.back().slice();
+    };
+    const auto activation = [&](uint32_t cols) {
+        return Activation{buffer(Activation::bytes_of(rows, cols)), rows, cols,
+                          Activation::stride_of(cols)};
+    };
+    activations_.stream = activation(config.hidden_size);
+    activations_.normed = activation(config.hidden_size);
+    activations_.branch = activation(config.hidden_size);
+    activations_.qkv = activation((shape.heads + 2 * shape.kv_heads) * shape.head_dim);
+    activations_.heads = activation(shape.heads * shape.head_dim);
+    activations_.hidden = activation(config.intermediate_size);
+    activations_.q = buffer(uint64_t{rows} * shape.heads * shape.padded_dim() * 4);
+
+    const uint32_t logit_rows = std::max(sequences_, kHeadRows);
+    const uint32_t stride = bindable_stride(config.vocab_size);
+    logits_ = {buffer(uint64_t{logit_rows} * stride * 4), logit_rows, config.vocab_size, stride};
+    head_input_ = {buffer(Activation::bytes_of(kHeadRows, config.hidden_size)), kHeadRows,
+                   config.hidden_size, Activation::stride_of(config.hidden_size)};
+    scratch_ = {buffer(Attention::parts_bytes(shape, sequences_)),
+                buffer(Attention::arrivals_bytes(shape, sequences_))};
+
+    host_rows_ =
+        Buffer(device, Arena::activations, rows * sizeof(shader::Row), HostAccess::mapped);
+    rows_ = Buffer(device, Arena::activations, rows * sizeof(shader::Row));
+    decode_rows_ = Buffer(device, Arena::activations, sequences_ * sizeof(shader::Row));
+    grid_ = Buffer(device, Arena::activations, sizeof(shader::GridArguments));
+    params_ = Buffer(device, Arena::activations, sequences_ * sizeof(shader::SampleParams));
+    seen_ = Buffer(device, Arena::activations, uint64_t{sequences_} * mask_words * 4);
+    allowed_ = Buffer(device, Arena::activations, uint64_t{sequences_} * mask_words * 4);
+    peaks_ = Buffer(device, Arena::activations, uint64_t{sequences_} * Sampling::kShards * 8);
+    chosen_ = Buffer(device, Arena::activations, sequences_ * 4);
+    history_ = Buffer(device, Arena::activations, Advance::history_bytes(sequences_),
+                      HostAccess::mapped);
+}
+
+Context::~Context() = default;
+
+Activations Context::activations(uint32_t rows) const {
+    const Activations& all = activations_;
+    return {.stream = all.stream.first(rows),
+            .normed = all.normed.first(rows),
+            .branch = all.branch.first(rows),
+            .qkv = all.qkv.first(rows),
+            .heads = all.heads.first(rows),
+            .hidden = all.hidden.first(rows),
+            .q = all.q};
+}
+
+uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
+    std::vector<int32_t>& held = held_[sequence];
+    if (overrun_[sequence]) {
+        held.clear();
+        overrun_[sequence] = false;
+    }
+    const uint32_t now = static_cast<uint32_t>(held.size());
+    if (length < now)
+        held.resize(cache_.can_rewind(now, length) ? length : 0);
+    return static_cast<uint32_t>(held.size());
+}
+
+void Context::require(uint32_t length) {
+    cache_.reserve(std::min(length, cache_.context()));
+    if (plans_generation_ != cache_.generation()) {
+        plans_.clear();
+        plans_generation_ = cache_.generation();
+    }
+}
+
+Plan& Context::prefill_plan(uint32_t rows, bool last_logits, uint32_t sequence) {
+    // Full chunks come again and again; odd lengths at the end of a prompt hardly ever do.
+    constexpr size_t kMostPlans = 32;
+    if (plans_.size() >= kMostPlans)
+        std::erase_if(plans_, [](const auto& entry) { return entry.first.kind != decode_kind; });
+    Plan& plan = plans_[{prefill_kind, rows, last_logits ? sequence + 1 : 0}];
+    if (plan)
+        return plan;
+    Recorder recorder(model_.device(), "prefill");
+    const uint64_t row_bytes = rows * sizeof(shader::Row);
+    recorder.copy(host_rows_.slice(0, row_bytes), rows_.slice(0, row_bytes));
+    record_forward(recorder, model_, cache_, {.rows = rows_.slice(0, row_bytes)}, activations(rows),
+                   scratch_);
+    if (last_logits) {
+        const uint64_t bytes = uint64_t{activations_.normed.stride} * 4;
+        const Slice& normed = activations_.normed.slice;
+        recorder.copy({normed.buffer, (rows - 1) * bytes, bytes},
+                      {head_input_.slice.buffer, 0, bytes});
+        const uint64_t row = uint64_t{logits_.stride} * 4;
+        const Activation target{{logits_.slice.buffer, sequence * row, row}, 1, logits_.cols,
+                                logits_.stride};
+        model_.ops().linear.record(recorder, model_.weights().head(), head_input_.first(1), target,
+                                   Epilogue::none, model_.config().final_softcap.value_or(0));
+    }
+    plan = recorder.finish();
+    return plan;
+}
+
+Plan& Context::head_plan(uint32_t first, uint32_t count) {
+    Plan& plan = plans_[{head_kind, first, count}];
+    if (plan)
+        return plan;
+    Recorder recorder(model_.device(), "head");
+    const uint64_t row = uint64_t{activations_.normed.stride} * 4;
+    recorder.copy({activations_.normed.slice.buffer, first * row, count * row},
+                  {head_input_.slice.buffer, 0, count * row});
+    model_.ops().linear.record(recorder, model_.weights().head(), head_input_.first(count),
+                               logits_.first(count), Epilogue::none,
+                               model_.config().final_softcap.value_or(0));
+    plan = recorder.finish();
+    return plan;
+}
+
+void Context::record_sampling(Recorder& recorder) {
+    const SamplingBuffers sampling{.params = params_.slice(),
+                                   .seen = seen_.slice(),
+                                   .allowed = allowed_.slice(),
+                                   .peaks = peaks_.slice(),
+                                   .rows = decode_rows_.slice(),
+                                   .chosen = chosen_.slice()};
+    model_.ops().sampling.record(recorder, logits_.first(decoding_rows_), sampling);
+    const AdvanceBuffers advance{.chosen = chosen_.slice(),
+                                 .rows = decode_rows_.slice(),
+                                 .seen = seen_.slice(),
+                                 .history = history_.slice(),
+                                 .grid = grid_.slice()};
+    model_.ops().advance.record(recorder, advance, decoding_rows_, model_.config().vocab_size,
+                                cache_.shape());
+}
+
+Plan& Context::sample_plan() {
+    Plan& plan = plans_[{sample_kind, decoding_rows_, 0}];
+    if (!plan) {
+        Recorder recorder(model_.device(), "sample");
+        record_sampling(recorder);
+        plan = recorder.finish();
+    }
+    return plan;
+}
+
+Plan& Context::decode_plan() {
+    Plan& plan = plans_[{decode_kind, decoding_rows_, 0}];
+    if (plan)
+        return plan;
+    Recorder recorder(model_.device(), "decode");
+    const StepRows step{.rows = decode_rows_.slice(), .decode = true, .grid = grid_.slice()};
+    record_forward(recorder, model_, cache_, step, activations(decoding_rows_), scratch_);
+    model_.ops().linear.record(recorder, model_.weights().head(),
+                               activations_.normed.first(decoding_rows_),
+                               logits_.first(decoding_rows_), Epilogue::none,
+                               model_.config().final_softcap.value_or(0));
+    record_sampling(recorder);
+    plan = recorder.finish();
+    return plan;
+}
+
+void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
+                      const Cancelled& cancelled) {
+    std::vector<int32_t>& held = held_[sequence];
+    const uint32_t count = static_cast<uint32_t>(tokens.size());
+    assert(count > 0 && count <= max_chunk() && held.size() + count <= context());
+    for (int32_t id : tokens)
+        if (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size)
+            fail(Fault::bad_input, "Token id %d is outside the vocabulary (0 to %u).", id,
+                 model_.config().vocab_size - 1);
+    require(static_cast<uint32_t>(held.size()) + count);
+    Plan& plan = prefill_plan(count, last_logits, sequence);
+    auto* rows = host_rows_.as<shader::Row>();
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t position = static_cast<uint32_t>(held.size()) + i;
+        rows[i] = {static_cast<uint32_t>(tokens[i]), position, sequence, position};
+    }
+    plan.run(cancelled);
+    held.insert(held.end(), tokens.begin(), tokens.end());
+}
+
+void Context::head(uint32_t first, uint32_t count) {
+    assert(count <= kHeadRows);
+    head_plan(first, count).run();
+}
+
+void Context::read_logits(uint32_t first, uint32_t count, std::span<float> out) {
+    const uint32_t vocab = logits_.cols, stride = logits_.stride;
+    assert(out.size() == size_t{count} * vocab);
+    std::vector<float> rows(size_t{count} * stride);
+    read(model_.device(),
+         {logits_.slice.buffer, uint64_t{first} * stride * 4, rows.size() * sizeof(float)},
+         std::as_writable_bytes(std::span(rows)));
+    for (uint32_t r = 0; r < count; ++r)
+        std::copy_n(rows.begin() + size_t{r} * stride, vocab, out.begin() + size_t{r} * vocab);
+}
+
+std::span<const int32_t> Context::start(std::span<const SamplerOptions> samplers,
+                                        std::span<const uint32_t> allowed) {
+    Device& device = model_.device();
+    const uint32_t rows = static_cast<uint32_t>(samplers.size());
+    const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
+    assert(rows > 0 && rows <= sequences_ && (allowed.empty() || allowed.size() == words));
+    decoding_rows_ = rows;
+    std::vector<shader::Row> step_rows;
+    std::vector<shader::SampleParams> params;
+    std::vector<uint32_t> seen(size_t{rows} * words), all_allowed;
+    for (uint32_t r = 0; r < rows; ++r) {
+        validate(samplers[r]);
+        const std::vector<int32_t>& held = held_[r];
+        assert(!held.empty());
+        const uint32_t position = static_cast<uint32_t>(held.size()) - 1;
+        step_rows.push_back({static_cast<uint32_t>(held.back()), position, r, position});
+        params.push_back(sample_params(samplers[r]));
+        for (int32_t id : held)
+            seen[size_t{r} * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
+        if (allowed.empty())
+            all_allowed.insert(all_allowed.end(), words, 0xffffffffu);
+        else
+            all_allowed.insert(all_allowed.end(), allowed.begin(), allowed.end());
+    }
+    write_values<shader::Row>(device, decode_rows_, step_rows);
+    write_values<shader::SampleParams>(device, params_, params);
+    write_values<uint32_t>(device, seen_, seen);
+    write_values<uint32_t>(device, allowed_, all_allowed);
+    history_.as<uint32_t>()[0] = 0;
+    steps_ = 0;
+    return run_and_read(sample_plan());
+}
+
+std::span<const int32_t> Context::step() {
+    uint32_t longest = 0;
+    for (uint32_t r = 0; r < decoding_rows_; ++r) {
+        // The step writes the drawn id's keys and values. A sequence whose answer has ended runs along
+        // with the others; once it is past its end, nothing of it is worth keeping.
+        if (held_[r].size() < context())
+            held_[r].push_back(drawn_[r]);
+        else
+            overrun_[r] = true;
+        longest = std::max(longest, static_cast<uint32_t>(held_[r].size()));
+    }
+    require(longest);
+    return run_and_read(decode_plan());
+}
+
+std::span<const int32_t> Context::run_and_read(Plan& plan) {
+    const auto begin = std::chrono::steady_clock::now();
+    const uint64_t value = plan.submit();
+    host_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    plan.wait(value);
+    const uint32_t* history = history_.as<uint32_t>();
+    const uint32_t slot = steps_ % Advance::kHistory;
+    ++steps_;
+    drawn_.resize(decoding_rows_);
+    for (uint32_t r = 0; r < decoding_rows_; ++r) {
+        const uint32_t id = history[1 + slot * decoding_rows_ + r];
+        if (id == Sampling::kNoToken)
+            fail(Fault::internal,
+                 "No logit is a finite number after %zu tokens: the weights or the driver are faulty.",
+                 held_[r].size());
+        drawn_[r] = static_cast<int32_t>(id);
+    }
+    return drawn_;
+}
+
+uint32_t Context::dispatches_per_step() const {
+    const auto found = plans_.find({decode_kind, decoding_rows_, 0});
+    return found == plans_.end() ? 0 : found->second.dispatches();
+}
+
+void Context::pretend(uint32_t sequence, uint32_t length) {
+    require(length);
+    held_[sequence].assign(length, 0);
+}
+
+}  // namespace olivine

@@ -1,0 +1,120 @@
+// What a model needs to run besides its weights: activations, KV cache, step buffers, plans.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "engine/recorder.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+
+namespace olivine {
+
+// How ids are drawn. Order: penalty, temperature, top-k, top-p, min-p; ties go to the lower id.
+struct SamplerOptions {
+    float temperature = 1.0f;   // 0 = greedy
+    uint32_t top_k = 64;        // 0 = all
+    float top_p = 0.95f;        // 1 = all
+    float min_p = 0.0f;         // of the best id's probability; 0 = all
+    float repeat_penalty = 1.0f;  // > 0; 1 = none
+    uint64_t seed = 0;
+};
+
+// Refuses values outside their range: bad_input naming field, value and range.
+void validate(const SamplerOptions& options);
+
+// Activations of one step, [rows][...] f32.
+struct Activations {
+    Activation stream;  // residual stream                      [rows][hidden]
+    Activation normed;  // what the next projection reads       [rows][hidden]
+    Activation branch;  // what a branch adds to the stream     [rows][hidden]
+    Activation qkv;     //                                      [rows][(heads + 2 kv_heads) head_dim]
+    Activation heads;   // attention's output                   [rows][heads * head_dim]
+    Activation hidden;  // gelu(gate) * up                      [rows][intermediate]
+    Slice q;            // normed, rotated, scaled queries      [rows][heads][padded_dim]
+};
+
+// Holds up to options.sequences sequences. Row r of a decode step is sequence r.
+class Context {
+public:
+    // Throws out_of_memory, with the sum of what is needed before anything is allocated; bad_input.
+    Context(Model& model, const ContextOptions& options);
+    ~Context();
+
+    uint32_t context() const { return cache_.context(); }
+    uint32_t max_chunk() const { return cache_.max_chunk(); }
+    uint32_t sequences() const { return sequences_; }
+
+    // Ids that the cache holds for a sequence.
+    const std::vector<int32_t>& tokens(uint32_t sequence) const { return held_[sequence]; }
+    // Makes a sequence hold only its first `length` tokens, when the rings allow it, else none.
+    // Returns how many it holds now.
+    uint32_t rewind(uint32_t sequence, uint32_t length);
+
+    // Runs one chunk (at most max_chunk tokens) of a sequence. With `last_logits`, the logits of its
+    // last token are left in row `sequence` of logits().
+    void prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
+                 const Cancelled& cancelled);
+    // Logits of rows [first, first + count) of the chunk that has just run, count <= kHeadRows, into
+    // rows 0.. of logits().
+    void head(uint32_t first, uint32_t count);
+    static constexpr uint32_t kHeadRows = 8;
+
+    // [max(sequences, kHeadRows)][vocab]
+    const Activation& logits() const { return logits_; }
+    // Copies rows of logits() to the host: [count][vocab].
+    void read_logits(uint32_t first, uint32_t count, std::span<float> out);
+
+    // Decoding: start() samples a first id for each of the sequences 0..rows-1 from logits(); then
+    // each step() runs them all by one token. Both return the ids drawn. allowed: ids that may be
+    // drawn, [vocab] bits a row shared by all rows; empty = every id.
+    // A warm step records nothing, updates no descriptor and allocates nothing.
+    // Throws bad_input when a sequence is full, internal when logits are not finite.
+    std::span<const int32_t> start(std::span<const SamplerOptions> samplers,
+                                   std::span<const uint32_t> allowed);
+    std::span<const int32_t> step();
+
+    // Dispatches of one decode step, 0 before the first.
+    uint32_t dispatches_per_step() const;
+    // Host time spent in step() outside of waiting for the device, in seconds, and how many steps.
+    double host_seconds() const { return host_seconds_; }
+
+    // Fills the cache with random values up to `length` tokens, to measure at depth.
+    void pretend(uint32_t sequence, uint32_t length);
+
+private:
+    struct PlanKey {
+        uint32_t kind, rows, extra;
+        auto operator<=>(const PlanKey&) const = default;
+    };
+    Activations activations(uint32_t rows) const;
+    void require(uint32_t length);
+    Plan& prefill_plan(uint32_t rows, bool last_logits, uint32_t sequence);
+    Plan& head_plan(uint32_t first, uint32_t count);
+    Plan& decode_plan();
+    Plan& sample_plan();
+    void record_sampling(Recorder& recorder);
+    std::span<const int32_t> run_and_read(Plan& plan);
+
+    Model& model_;
+    uint32_t sequences_;
+    KvCache cache_;
+    uint32_t plans_generation_ = 0;
+    std::map<PlanKey, Plan> plans_;
+    std::vector<std::vector<int32_t>> held_;
+    std::vector<bool> overrun_;  // decoded past the context's end, so the cache is void
+
+    std::vector<Buffer> buffers_;
+    Activations activations_;
+    Activation logits_, head_input_;
+    AttentionScratch scratch_;
+    Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_;
+
+    uint32_t decoding_rows_ = 0;
+    uint32_t steps_ = 0;  // history entries read
+    std::vector<int32_t> drawn_;
+    double host_seconds_ = 0;
+};
+
+}  // namespace olivine

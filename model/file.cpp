@@ -1,0 +1,152 @@
+#include "model/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstring>
+#include <utility>
+
+#include "engine/error.h"
+
+namespace olivine {
+
+// The one place of the readers that assumes POSIX.
+File File::open(const std::string& path) {
+    File file;
+    file.path_ = path;
+    // O_NONBLOCK: opening a pipe must fail below rather than wait for a writer.
+    file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file.descriptor_ < 0)
+        fail(Fault::bad_file, "%s: the file does not open (%s).", printable_path(path).c_str(),
+             std::strerror(errno));
+    struct stat status {};
+    if (::fstat(file.descriptor_, &status) != 0 || !S_ISREG(status.st_mode))
+        fail(Fault::bad_file, "%s: this is not a regular file.", printable_path(path).c_str());
+    file.size_ = static_cast<uint64_t>(status.st_size);
+    return file;
+}
+
+File File::from_bytes(std::vector<std::byte> bytes, const std::string& path) {
+    File file;
+    file.path_ = path;
+    file.size_ = bytes.size();
+    file.memory_ = std::move(bytes);
+    return file;
+}
+
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)),
+      size_(std::exchange(other.size_, 0)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      memory_(std::move(other.memory_)) {}
+
+File& File::operator=(File&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(size_, other.size_);
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(memory_, other.memory_);
+    return *this;
+}
+
+File::~File() {
+    close();
+}
+
+void File::close() {
+    if (descriptor_ >= 0)
+        ::close(descriptor_);
+    descriptor_ = -1;
+}
+
+void File::read(uint64_t offset, std::span<std::byte> out) const {
+    if (offset > size_ || out.size() > size_ - offset)
+        fail(Fault::bad_file,
+             "%s: the file ends at byte %" PRIu64 ", %zu bytes at offset %" PRIu64
+             " are expected.",
+             printable_path(path_).c_str(), size_, out.size(), offset);
+    if (descriptor_ < 0) {
+        if (!out.empty())
+            std::memcpy(out.data(), memory_.data() + offset, out.size());
+        return;
+    }
+    size_t done = 0;
+    while (done < out.size()) {
+        const ssize_t got = ::pread(descriptor_, out.data() + done, out.size() - done,
+                                    static_cast<off_t>(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            fail(Fault::bad_file, "%s: reading at offset %" PRIu64 " fails (%s).",
+                 printable_path(path_).c_str(), offset + done, std::strerror(errno));
+        if (got == 0)
+            fail(Fault::bad_file,
+                 "%s: the file now ends at byte %" PRIu64 ", it had %" PRIu64
+                 " bytes when it was opened.",
+                 printable_path(path_).c_str(), offset + done, size_);
+        done += static_cast<size_t>(got);
+    }
+}
+
+std::string File::read_text(uint64_t limit) const {
+    if (size_ > limit)
+        fail(Fault::bad_file, "%s: the file has %" PRIu64 " bytes (at most %" PRIu64 ").",
+             printable_path(path_).c_str(), size_, limit);
+    std::string text(size_, '\0');
+    read(0, std::as_writable_bytes(std::span(text)));
+    return text;
+}
+
+namespace {
+
+// Bytes of the UTF-8 character at the start of `text` (not empty) that is safe to print; 0 for
+// anything else.
+size_t printable_character(std::string_view text) {
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+    if (byte(0) < 0x80)
+        return byte(0) >= 0x20 && byte(0) != 0x7F ? 1 : 0;
+    const size_t length = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
+    if (byte(0) < 0xC2 || byte(0) > 0xF4 || length > text.size())
+        return 0;
+    uint32_t code = byte(0) & (0xFF >> (length + 1));
+    for (size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (byte(i) & 0x3F);
+    }
+    const uint32_t smallest = length == 4 ? 0x10000 : length == 3 ? 0x800 : 0x80;
+    const bool invalid = code < smallest || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000);
+    // C1 controls, and the marks that reorder or hide text (U+200B-200F, 2028-202E, 2060-206F).
+    const bool acts = code < 0xA0 || (code >= 0x200B && code <= 0x200F) ||
+                      (code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F);
+    return invalid || acts ? 0 : length;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, size_t longest) {
+    std::string result;
+    while (!text.empty()) {
+        const size_t length = printable_character(text);
+        if (result.size() + std::max<size_t>(length, 1) > longest)
+            return result + "...";
+        if (length == 0)
+            result += '?';
+        else
+            result += text.substr(0, length);
+        text.remove_prefix(length == 0 ? 1 : length);
+    }
+    return result;
+}
+
+std::string shape_text(std::span<const uint64_t> shape) {
+    std::string text = "[";
+    for (size_t i = 0; i < shape.size(); ++i)
+        text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + "]";
+}
+
+}  // namespace olivine

@@ -1,0 +1,45 @@
+#include "model/forward.h"
+
+namespace olivine {
+
+void record_forward(Recorder& recorder, Model& model, const KvCache& cache, const StepRows& step,
+                    const Activations& a, const AttentionScratch& scratch) {
+    const Config& config = model.config();
+    const Weights& weights = model.weights();
+    const HeadShape shape = cache.shape();
+    const float eps = config.norm_eps;
+    const float attn_softcap = config.attn_softcap.value_or(0.0f);
+    Ops& ops = model.ops();
+
+    ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale);
+    ops.rms_norm.record(recorder, a.stream, weights.layers[0].input_layernorm, a.normed, eps);
+    for (uint32_t i = 0; i < config.num_layers; ++i) {
+        const LayerWeights& layer = weights.layers[i];
+        const bool global = config.global_layers[i];
+        const KvLayer& kv = cache.layer(i);
+        const Slice next_norm =
+            i + 1 < config.num_layers ? weights.layers[i + 1].input_layernorm : weights.norm;
+
+        ops.linear.record(recorder, layer.qkv_proj, a.normed, a.qkv);
+        ops.rope_store.record(recorder, a.qkv, step.rows, model.rope(global), layer.qk_norms, shape,
+                              config.query_scale, eps, a.q, kv);
+        if (step.decode)
+            ops.attention.record_decode(recorder, a.q, kv, step.rows, global ? step.grid : Slice{},
+                                        shape, attn_softcap, a.heads, scratch);
+        else
+            ops.attention.record_prefill(recorder, a.q, kv, step.rows, shape, attn_softcap, a.heads,
+                                         scratch);
+        ops.linear.record(recorder, layer.o_proj, a.heads, a.branch);
+        ops.residual_norm.record(recorder, a.branch, layer.post_attention_layernorm,
+                                 layer.pre_feedforward_layernorm, a.stream, a.normed, eps);
+
+        ops.linear.record(recorder, layer.gate_up_proj, a.normed, a.hidden, Epilogue::geglu);
+        ops.linear.record(recorder, layer.down_proj, a.hidden, a.branch);
+        ops.residual_norm.record(recorder, a.branch, layer.post_feedforward_layernorm, next_norm,
+                                 a.stream, a.normed, eps);
+        if (!step.decode)
+            recorder.cut();  // prefill can be stopped after any layer
+    }
+}
+
+}  // namespace olivine

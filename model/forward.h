@@ -1,0 +1,21 @@
+// The forward pass of Gemma 2 and 3, recorded once.
+#pragma once
+
+#include "engine/recorder.h"
+#include "model/context.h"
+
+namespace olivine {
+
+// Where a recorded step finds its rows.
+struct StepRows {
+    Slice rows;            // shader::Row
+    bool decode = false;   // one row a sequence; else consecutive rows of one sequence
+    Slice grid;            // attention's indirect grid, decode only
+};
+
+// Records everything from token ids to the final norm: afterwards activations.normed holds the rows
+// that the head multiplies. All keys and values of the rows are in the cache.
+void record_forward(Recorder& recorder, Model& model, const KvCache& cache, const StepRows& step,
+                    const Activations& activations, const AttentionScratch& scratch);
+
+}  // namespace olivine

@@ -1,0 +1,65 @@
+// The middle door: prompts of token ids in, drawn ids out.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/context.h"
+
+namespace olivine {
+
+struct GenerateRequest {
+    std::vector<int32_t> prompt;     // ids, bos included; not empty
+    uint32_t max_tokens = 0;         // 0 = until a stop id or the context is full
+    SamplerOptions sampler;
+    std::vector<int32_t> stop_ids;   // drawing one ends the answer; it is reported like any id
+};
+
+enum class EndReason : uint8_t { stop_id, max_tokens, context_full, caller };
+
+struct GenerateResult {
+    std::vector<int32_t> ids;  // drawn, the stop id included
+    EndReason end = EndReason::max_tokens;
+};
+
+struct GenerateStats {
+    uint32_t prompt_tokens = 0;   // all prompts together
+    uint32_t cached_tokens = 0;   // of them, found in the cache
+    uint32_t drawn_tokens = 0;
+    double prefill_seconds = 0;
+    double decode_seconds = 0;
+};
+
+class Generator {
+public:
+    // options.sequences: how many prompts a batch can have.
+    Generator(Model& model, const ContextOptions& options);
+
+    // Answers up to sequences() prompts side by side. Prompt i uses sequence i of the context; the
+    // beginning that it shares with what that sequence holds is not run again.
+    // on_token(i, id) is called for every id as it is drawn; answering false ends prompt i.
+    // cancelled is asked between slices of device work: then the prompts that run end with
+    // EndReason::caller, and what the cache holds stays usable.
+    // Throws bad_input (empty prompt, ids outside the vocabulary, a prompt longer than the context:
+    // says both lengths), device_lost, out_of_memory, internal (logits are not finite).
+    std::vector<GenerateResult> generate(
+        std::span<const GenerateRequest> requests,
+        const std::function<bool(uint32_t prompt, int32_t id)>& on_token = {},
+        const Cancelled& cancelled = {});
+
+    // Ids that may never be drawn, from now on: place holders of pictures, padding rows.
+    void forbid(std::span<const int32_t> ids);
+
+    const GenerateStats& stats() const { return stats_; }  // of the last generate()
+    Context& context() { return context_; }
+    Model& model() { return model_; }
+
+private:
+    Model& model_;
+    Context context_;
+    std::vector<uint32_t> allowed_;  // [vocab] bits
+    GenerateStats stats_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,64 @@
+#include "model/model.h"
+
+#include <algorithm>
+
+#include "engine/error.h"
+#include "model/context.h"
+
+namespace olivine {
+namespace {
+
+RopeTable rope_table(Device& device, const Config& config, bool global) {
+    // Beyond the model's own positions the table is still right, so a longer context may be asked for.
+    constexpr uint32_t kLeast = 32768;
+    return global ? RopeTable(device, config.head_dim, config.rope_theta_global,
+                              config.rope_factor_global, std::max(config.max_positions, kLeast))
+                  : RopeTable(device, config.head_dim, config.rope_theta_local, 1.0,
+                              std::max(config.max_positions, kLeast));
+}
+
+}  // namespace
+
+Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
+    : device_(device), ops_(device), config_(checkpoint.config()),
+      weights_(load_weights(device, checkpoint, options.progress)),
+      rope_global_(rope_table(device, config_, true)),
+      rope_local_(rope_table(device, config_, false)) {}
+
+Model::Model(Device& device, const Config& config, DataType type)
+    : device_(device), ops_(device), config_(config),
+      weights_(random_weights(device, ops_, config, type)),
+      rope_global_(rope_table(device, config_, true)),
+      rope_local_(rope_table(device, config_, false)) {}
+
+std::vector<float> Model::forward(Context& context, uint32_t sequence,
+                                  std::span<const int32_t> tokens, bool last_only, uint32_t chunk,
+                                  const Cancelled& cancelled) {
+    const size_t vocab = config_.vocab_size;
+    const size_t held = context.tokens(sequence).size();
+    if (tokens.size() > context.context() - held)
+        fail(Fault::bad_input,
+             "The prompt has %zu tokens (%zu of the context's %u positions are left).", tokens.size(),
+             context.context() - held, context.context());
+    const uint32_t most =
+        chunk > 0 ? std::min(chunk, context.max_chunk()) : context.max_chunk();
+    std::vector<float> logits((last_only ? std::min<size_t>(tokens.size(), 1) : tokens.size()) *
+                              vocab);
+    for (size_t done = 0; done < tokens.size(); done += most) {
+        const uint32_t count = static_cast<uint32_t>(std::min<size_t>(most, tokens.size() - done));
+        const bool final_chunk = done + count == tokens.size();
+        context.prefill(sequence, tokens.subspan(done, count), false, cancelled);
+        if (last_only && !final_chunk)
+            continue;
+        const uint32_t begin = last_only ? count - 1 : 0;
+        for (uint32_t first = begin; first < count; first += Context::kHeadRows) {
+            const uint32_t rows = std::min(Context::kHeadRows, count - first);
+            context.head(first, rows);
+            const size_t to = last_only ? 0 : done + first;
+            context.read_logits(0, rows, std::span(logits).subspan(to * vocab, rows * vocab));
+        }
+    }
+    return logits;
+}
+
+}  // namespace olivine

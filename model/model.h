@@ -1,0 +1,65 @@
+// A model on a device, and the lowest of the three doors: tokens in, logits out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/ops/ops.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "model/sizes.h"
+#include "model/weights.h"
+
+namespace olivine {
+
+class Context;
+
+// Answers true when the caller wants to stop; asked between slices of device work.
+using Cancelled = std::function<bool()>;
+
+enum class Precision : uint8_t {
+    f32,         // exact operands throughout
+    automatic,   // the fastest rung that the device has
+};
+
+struct ModelOptions {
+    Precision precision = Precision::automatic;
+    Progress progress;  // while loading
+};
+
+class Model {
+public:
+    // Loads a checkpoint. The device outlives the model.
+    // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled.
+    Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
+    // A random model of a published size, made on the device.
+    Model(Device& device, const Config& config, DataType type);
+
+    Device& device() const { return device_; }
+    Ops& ops() { return ops_; }
+    const Config& config() const { return config_; }
+    const Weights& weights() const { return weights_; }
+    // Sines for one kind of layer.
+    const RopeTable& rope(bool global) const { return global ? rope_global_ : rope_local_; }
+
+    // Runs `tokens` after what the sequence holds. Returns the logits of all of them
+    // [tokens][vocab], row i predicting the token after tokens[i], or of the last one only.
+    // chunk: tokens that run together, 0 = the context's max_chunk.
+    // Throws bad_input (an id outside the vocabulary; more tokens than the context has room for, with
+    // both numbers; nothing has run then), device_lost, out_of_memory, cancelled.
+    std::vector<float> forward(Context& context, uint32_t sequence, std::span<const int32_t> tokens,
+                               bool last_only, uint32_t chunk = 0, const Cancelled& cancelled = {});
+
+private:
+    Device& device_;
+    Ops ops_;
+    Config config_;
+    Weights weights_;
+    RopeTable rope_global_, rope_local_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,119 @@
+#include "model/sizes.h"
+
+#include <algorithm>
+
+#include "engine/error.h"
+#include "engine/ops/ops.h"
+#include "model/checkpoint.h"
+#include "model/context.h"
+#include "model/weights.h"
+
+namespace olivine {
+namespace {
+
+constexpr uint32_t kMostPositions = 1'000'000;  // what the RoPE tables are tested for
+constexpr uint32_t kDefaultContext = 8192;
+
+uint64_t kv_bytes(const Config& config, const ContextOptions& options) {
+    const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
+    const uint64_t slot =
+        2ull * shape.kv_heads * shape.padded_dim() * kv_element_bytes(options.kv);  // key and value
+    const uint32_t context = context_length(config, options.context);
+    uint64_t slots = 0;
+    for (uint32_t i = 0; i < config.num_layers; ++i)
+        slots += kv_slots(config, i, context);
+    return slots * slot * options.sequences;
+}
+
+uint64_t rope_bytes(const Config& config, uint32_t context) {
+    return 2 * RopeTable::bytes(config.head_dim, std::max(context, config.max_positions));
+}
+
+uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
+    const uint32_t context = context_length(config, options.context);
+    const uint32_t rows = std::max(chunk_length(context), options.sequences);
+    const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
+    const uint32_t qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
+    return 3 * Activation::bytes_of(rows, config.hidden_size) + Activation::bytes_of(rows, qkv) +
+           Activation::bytes_of(rows, shape.heads * shape.head_dim) +
+           Activation::bytes_of(rows, config.intermediate_size) +
+           uint64_t{rows} * shape.heads * shape.padded_dim() * 4 +
+           Activation::bytes_of(std::max(options.sequences, Context::kHeadRows), config.vocab_size) +
+           Activation::bytes_of(Context::kHeadRows, config.hidden_size) +
+           Attention::parts_bytes(shape, options.sequences) +
+           options.sequences * uint64_t{Sampling::mask_words(config.vocab_size)} * 8;
+}
+
+ModelBytes with_context(const Config& config, uint64_t matrices, const ContextOptions& options) {
+    ModelBytes bytes;
+    bytes.weights = matrices + norm_bytes(config) +
+                    rope_bytes(config, context_length(config, options.context));
+    bytes.kv = kv_bytes(config, options);
+    bytes.scratch = scratch_bytes(config, options);
+    return bytes;
+}
+
+uint64_t layer_bytes(const Config& config, const LayerTypes& types) {
+    const uint32_t heads = config.num_heads * config.head_dim;
+    const uint32_t kv = config.num_kv_heads * config.head_dim;
+    return Matrix::bytes(types.qkv_proj, heads + 2 * kv, config.hidden_size) +
+           Matrix::bytes(types.o_proj, config.hidden_size, heads) +
+           Matrix::bytes(types.gate_up_proj, 2 * config.intermediate_size, config.hidden_size) +
+           Matrix::bytes(types.down_proj, config.hidden_size, config.intermediate_size);
+}
+
+}  // namespace
+
+uint32_t context_length(const Config& config, uint32_t asked) {
+    if (asked > kMostPositions)
+        fail(Fault::bad_input, "A context of %u positions is asked for (at most %u work).", asked,
+             kMostPositions);
+    return asked > 0 ? asked : std::min(config.max_positions, kDefaultContext);
+}
+
+uint32_t chunk_length(uint32_t context) { return std::min(kMaxChunk, context); }
+
+uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context) {
+    return config.global_layers[layer] ? context
+                                       : config.sliding_window + chunk_length(context) - 1;
+}
+
+ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options) {
+    const LayerTypes types{type, type, type, type};
+    const uint64_t matrices = Matrix::bytes(type, config.vocab_size, config.hidden_size) +
+                              config.num_layers * layer_bytes(config, types);
+    return with_context(config, matrices, options);
+}
+
+ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options) {
+    const Config& config = checkpoint.config();
+    const auto table = [&](const char* name) {
+        return Matrix::bytes(checkpoint.find(name)->type, config.vocab_size, config.hidden_size);
+    };
+    uint64_t matrices = table("embed_tokens.weight");
+    if (!config.tied_head)
+        matrices += table("lm_head.weight");
+    for (uint32_t i = 0; i < config.num_layers; ++i)
+        matrices += layer_bytes(config, layer_types(checkpoint, i));
+    return with_context(config, matrices, options);
+}
+
+uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
+                         uint64_t budget) {
+    const auto fits = [&](uint32_t context) {
+        ContextOptions trial = options;
+        trial.context = context;
+        return weight_bytes + kv_bytes(config, trial) + scratch_bytes(config, trial) <= budget;
+    };
+    uint32_t low = 0, high = config.max_positions;  // low fits or is 0
+    while (low < high) {
+        const uint32_t middle = low + (high - low + 1) / 2;
+        if (fits(middle))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+}  // namespace olivine

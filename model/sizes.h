@@ -1,0 +1,48 @@
+// How many bytes a model needs, told before anything is allocated.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/data_type.h"
+#include "engine/ops/kv_layer.h"
+#include "model/config.h"
+
+namespace olivine {
+
+class Checkpoint;
+
+// Prompt tokens that run through the layers together, at most. Also decides the rings' length.
+constexpr uint32_t kMaxChunk = 512;
+
+struct ContextOptions {
+    uint32_t context = 0;  // positions a sequence; 0 = min(model's, 8192)
+    uint32_t sequences = 1;
+    KvType kv = KvType::f16;
+};
+
+// min(model's, 8192) or what was asked for. Throws bad_input beyond 1,000,000 positions.
+uint32_t context_length(const Config& config, uint32_t asked);
+// Longest chunk for a context: min(kMaxChunk, context).
+uint32_t chunk_length(uint32_t context);
+
+struct ModelBytes {
+    uint64_t weights = 0;  // packed on the device, norms and RoPE tables included
+    uint64_t kv = 0;       // when every sequence is full
+    uint64_t scratch = 0;  // activations, logits, step buffers
+    uint64_t total() const { return weights + kv + scratch; }
+};
+
+// Weights of one type throughout (embedding included), as --synthetic makes them.
+ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options);
+// Weights as a checkpoint stores them.
+ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options);
+
+// Slots of one sequence in a layer: window + chunk - 1 for local layers (the ring), the context for
+// global ones.
+uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context);
+
+// Longest context whose total stays within `budget` bytes; 0 when not even one position fits.
+uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
+                         uint64_t budget);
+
+}  // namespace olivine

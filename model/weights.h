@@ -1,0 +1,55 @@
+// A model's weights on the device, named as in the published files.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "engine/matrix.h"
+#include "engine/ops/ops.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+
+namespace olivine {
+
+struct LayerWeights {
+    Matrix qkv_proj;      // [(heads + 2 kv_heads) * head_dim][hidden]: q, k, v stacked
+    Matrix o_proj;        // [hidden][heads * head_dim]
+    Matrix gate_up_proj;  // [2 * intermediate][hidden]: gate and up rows alternate
+    Matrix down_proj;     // [hidden][intermediate]
+    // [hidden] f32 each, as offsets from one.
+    Slice input_layernorm, post_attention_layernorm, pre_feedforward_layernorm,
+        post_feedforward_layernorm;
+    Slice qk_norms;  // [2][head_dim] f32: q_norm, k_norm; empty on Gemma 2
+};
+
+// Told as bytes arrive; returning false stops with Fault::cancelled.
+using Progress = std::function<bool(uint64_t done_bytes, uint64_t total_bytes)>;
+
+struct Weights {
+    Matrix embed_tokens;      // [vocab][hidden]
+    Matrix lm_head;           // [vocab][hidden]; no rows where the embedding is the head
+    std::vector<LayerWeights> layers;
+    Slice norm;               // [hidden] f32
+    Buffer norms;             // what the norm slices point into
+
+    const Matrix& head() const { return lm_head.rows() > 0 ? lm_head : embed_tokens; }
+};
+
+// Which type each fused matrix gets from a checkpoint; used for sizes too.
+struct LayerTypes {
+    DataType qkv_proj, o_proj, gate_up_proj, down_proj;
+};
+LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer);
+
+// Reads every text tensor, straight from the file into packed device memory.
+// Throws bad_file, out_of_memory, device_lost, cancelled.
+Weights load_weights(Device& device, const Checkpoint& checkpoint, const Progress& progress);
+
+// Device bytes of all norm weights.
+uint64_t norm_bytes(const Config& config);
+
+// Random weights of a config, made on the device; the same every time. Activations stay in a range
+// like a trained model's.
+Weights random_weights(Device& device, Ops& ops, const Config& config, DataType type);
+
+}  // namespace olivine

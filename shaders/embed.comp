@@ -1,0 +1,38 @@
+#version 450
+// embed: dst[r][c] = table[rows[r].token][c] * scale
+//
+// One workgroup per row of the step. The table may be bound in pieces (maxStorageBufferRange):
+// the op is recorded once a piece, and a piece leaves rows alone whose token it does not hold.
+// A token beyond the table is kept out by the host, which checks ids when they come in.
+//
+//   binding 0  quants  [table rows][units]   storage type    read
+//   binding 1  scales  [table rows][scales]  f16 in words    read (quantised types only)
+//   binding 2  rows    [rows]                Row             read
+//   binding 3  dst     [rows][cols]          f32             write
+//
+// C++ side: engine/ops/embed.cpp      Test: tests/ops/embed_test.cpp
+#extension GL_GOOGLE_include_directive : require
+#include "params.h"
+#include "include/weights.glsl"
+
+layout(local_size_x_id = 0) in;
+
+layout(binding = 2) readonly buffer Rows { Row rows[]; };
+layout(binding = 3) writeonly buffer Dst { float dst[]; };
+layout(push_constant) uniform Push { EmbedParams p; };
+
+void main() {
+    const uint r = gl_WorkGroupID.x;
+    const uint row = rows[r].token - p.first_row;
+    if (rows[r].token < p.first_row || row >= p.rows)
+        return;
+    for (uint unit = gl_LocalInvocationID.x; unit * 16 < p.cols; unit += gl_WorkGroupSize.x) {
+        vec4 w[4];
+        const float scale = weight16(row, unit, p.row_units, p.row_scales, w) * p.scale;
+        for (uint i = 0; i < 16; ++i) {
+            const uint c = unit * 16 + i;
+            if (c < p.cols)
+                dst[r * p.dst_stride + c] = w[i / 4][i % 4] * scale;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+#version 450
+// matvec: y[t][m] = sum_k weight[m][k] * x[t][k]      for 1 to 8 tokens t
+//
+// Decode spends its time here, reading every weight once. A workgroup owns kRows weight rows and
+// walks them together, so that each activation it loads serves all of them; its threads stride
+// over units of 16 elements. Weights of the kRows rows are unpacked once and used for all kTokens.
+// With kOneSubgroup the sums need no barrier.
+//
+//   binding 0  quants  [rows][units]    storage type   read
+//   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
+//   binding 2  x       [tokens][cols]   f32            read
+//   binding 3  y       [tokens][rows]   f32            write
+//
+// C++ side: engine/ops/matvec.cpp      Test: tests/ops/linear_test.cpp
+#extension GL_GOOGLE_include_directive : require
+#include "params.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 2) const uint kRows = 4;            // even where EPILOGUE_GEGLU
+layout(constant_id = 3) const uint kTokens = 1;
+layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple of 16
+#include "include/reduce.glsl"
+#include "include/weights.glsl"
+#include "include/epilogue.glsl"
+
+layout(binding = 2) readonly buffer X { vec4 x[]; };
+layout(binding = 3) writeonly buffer Y { float y[]; };
+layout(push_constant) uniform Push { LinearParams p; };
+
+// Elements at and beyond cols are whatever lies in the padding, so they are not read as numbers.
+vec4 load_x(uint token, uint column) {
+    if (kWholeUnits)
+        return x[token * p.x_stride + column / 4];
+    vec4 value = vec4(0.0);
+    if (column < p.cols) {
+        value = x[token * p.x_stride + column / 4];
+        value = mix(vec4(0.0), value, lessThan(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
+    }
+    return value;
+}
+
+void main() {
+    const uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    const uint first = group * kRows;
+    if (first >= p.rows)
+        return;
+
+    float sums[kRows * kTokens];
+    for (uint i = 0; i < kRows * kTokens; ++i)
+        sums[i] = 0.0;
+
+    for (uint unit = gl_LocalInvocationID.x; unit * 16 < p.cols; unit += gl_WorkGroupSize.x) {
+        vec4 w[kRows][4];
+        float scale[kRows];
+        for (uint r = 0; r < kRows; ++r) {
+            vec4 unpacked[4];
+            scale[r] = weight16(min(first + r, p.rows - 1), unit, p.row_units, p.row_scales, unpacked);
+            w[r] = unpacked;
+        }
+        for (uint t = 0; t < kTokens; ++t) {
+            const uint token = min(t, p.tokens - 1);
+            const vec4 x0 = load_x(token, unit * 16), x1 = load_x(token, unit * 16 + 4);
+            const vec4 x2 = load_x(token, unit * 16 + 8), x3 = load_x(token, unit * 16 + 12);
+            for (uint r = 0; r < kRows; ++r) {
+                const vec4 products = w[r][0] * x0 + w[r][1] * x1 + w[r][2] * x2 + w[r][3] * x3;
+                sums[r * kTokens + t] += scale[r] * (products.x + products.y + products.z + products.w);
+            }
+        }
+    }
+
+    for (uint i = 0; i < kRows * kTokens; ++i)
+        sums[i] = group_sum(sums[i]);
+
+    if (gl_LocalInvocationID.x != 0)
+        return;
+    for (uint t = 0; t < kTokens; ++t) {
+        if (t >= p.tokens)
+            break;
+#ifdef EPILOGUE_GEGLU
+        for (uint r = 0; r < kRows; r += 2)
+            if (first + r + 1 < p.rows)
+                y[t * p.y_stride + p.y_first + (first + r) / 2] =
+                    gelu(sums[r * kTokens + t]) * sums[(r + 1) * kTokens + t];
+#else
+        for (uint r = 0; r < kRows; ++r)
+            if (first + r < p.rows)
+                y[t * p.y_stride + p.y_first + first + r] = capped(sums[r * kTokens + t], p.softcap);
+#endif
+    }
+}

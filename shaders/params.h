@@ -1,0 +1,132 @@
+// Push constants and buffer records of all shaders, read by GLSL and C++ alike.
+// Members are 4 bytes each, so std430 and C++ lay them out the same way.
+#ifdef __cplusplus
+#pragma once
+#include <cstdint>
+namespace olivine::shader {
+using uint = std::uint32_t;
+#endif
+
+// One token of a step. Prefill: consecutive positions of one sequence. Decode: one row a sequence.
+// Lives in the step buffer on the device, so that a recorded plan serves every step.
+struct Row {
+    uint token;         // id to embed
+    uint position;      // 0-based in its sequence
+    uint sequence;      // slot in the KV cache
+    uint last_visible;  // highest position this row may attend to: its own, or the end of its picture
+};
+
+// vkCmdDispatchIndirect arguments, kept beside the rows.
+struct GridArguments {
+    uint x;
+    uint y;
+    uint z;
+    uint splits;  // what z means to attention: pieces that the key range is cut into
+};
+
+// How one sequence samples. A record a row, written by the host when a request starts.
+struct SampleParams {
+    float inverse_temperature;  // 0 = greedy
+    uint top_k;                 // 0 = all
+    float top_p;                // 1 = all
+    float log_min_p;            // ln(min-p); -inf = all
+    float repeat_penalty;       // 1 = none
+    uint seed_low;
+    uint seed_high;
+    uint unused;  // keeps the record at 32 bytes
+};
+
+struct EmbedParams {
+    uint first_row;  // of the piece that is bound
+    uint rows;       // in the piece
+    uint cols;
+    uint row_units;  // 16-element units in one row of the table
+    uint row_scales; // 32-bit words of scales in one row
+    uint dst_stride; // floats
+    float scale;
+};
+
+struct RmsNormParams {
+    uint cols;
+    uint src_stride;  // floats
+    uint dst_stride;
+    float eps;
+};
+
+struct ResidualNormParams {
+    uint cols;
+    uint branch_stride;  // floats
+    uint stream_stride;
+    uint dst_stride;
+    float eps;
+};
+
+// matvec and matmul share it.
+struct LinearParams {
+    uint rows;        // rows of the weight piece = outputs
+    uint cols;        // inner dimension
+    uint row_units;   // 16-element units in one weight row
+    uint row_scales;  // 32-bit words of scales in one weight row
+    uint tokens;      // rows of x
+    uint x_stride;    // in vec4
+    uint y_stride;    // floats
+    uint y_first;     // column of y where this piece begins
+    float softcap;    // 0 = none
+};
+
+struct RopeStoreParams {
+    uint heads;
+    uint kv_heads;
+    uint head_dim;      // even
+    uint padded_dim;    // stride of a head in q and in the cache, a multiple of 8
+    uint qkv_stride;    // floats
+    uint capacity;      // slots a sequence
+    uint coarse_steps;  // entries of the coarse table
+    float query_scale;
+    float eps;
+};
+
+struct AttentionParams {
+    uint heads;
+    uint kv_heads;
+    uint head_dim;
+    uint padded_dim;
+    uint rows;
+    uint capacity;
+    uint window;      // 0 = global
+    uint dst_stride;  // floats
+    float softcap;    // 0 = none
+};
+
+struct LogitFilterParams {
+    uint vocab;
+    uint logits_stride;
+    uint shards;     // workgroups a row
+    uint mask_words; // 32-bit words of the seen and allowed masks, a row
+};
+
+struct SampleSelectParams {
+    uint vocab;
+    uint logits_stride;
+    uint shards;
+};
+
+struct AdvanceParams {
+    uint rows;
+    uint mask_words;
+    uint history;      // ids the ring keeps for each row
+    uint kv_heads;
+    uint split_keys;   // keys a split should have at least
+    uint max_splits;
+};
+
+struct RandomFillParams {
+    uint words;
+    uint kind;  // 0 f32 values, 1 f16 pairs, 2 bf16 pairs, 3 int8 quants, 4 nibbles, 5 f16 scales
+    uint seed;
+    float scale;
+};
+
+#ifdef __cplusplus
+}  // namespace olivine::shader
+#endif

@@ -1,0 +1,212 @@
+#version 450
+// sample: second half of sampling, one workgroup per row.
+//   top-k: the k largest; top-p: the shortest prefix of those, in falling order, whose probability
+//   reaches p; min-p: of those, the ones at least min-p times as probable as the best. Ties go to
+//   the lower id. Then one id is drawn.
+//
+// Each filter keeps a prefix of the order (value falling, id rising), so all three together are one
+// threshold: a value, and how many of the ids that equal it are kept.
+//   top-k   32 halvings of the ordered bits of the value, counting; with k <= kListed the survivors
+//           are listed in shared memory and the rest of the work is on the list
+//   top-p   the same halvings, adding up exp(value - max)
+// No sort, no read-back. Sums run in a fixed order, so the same seed gives the same id.
+//
+// The draw is exponential racing: each kept id gets e = -log(1 - u) with u from Philox(seed,
+// position, id), and the smallest e / probability wins, which is a draw from the kept distribution.
+//
+//   binding 0  logits   [rows][logits_stride]   f32, filtered      read
+//   binding 1  params   [rows]                  SampleParams       read
+//   binding 2  peaks    [rows][shards]          float bits, id     read
+//   binding 3  rows     [rows]                  Row                read
+//   binding 4  chosen   [rows]                  id, 0xffffffff = no finite logit   write
+//
+// C++ side: engine/ops/sampling.cpp      Test: tests/ops/sampling_test.cpp
+#extension GL_GOOGLE_include_directive : require
+#include "params.h"
+
+layout(local_size_x_id = 0) in;
+#include "include/reduce.glsl"
+#include "include/random.glsl"
+
+layout(binding = 0) readonly buffer Logits { float logits[]; };
+layout(binding = 1) readonly buffer Params { SampleParams params[]; };
+layout(binding = 2) readonly buffer Peaks { uvec2 peaks[]; };
+layout(binding = 3) readonly buffer Rows { Row rows[]; };
+layout(binding = 4) writeonly buffer Chosen { uint chosen[]; };
+layout(push_constant) uniform Push { SampleSelectParams p; };
+
+const float kMinusInfinity = -3.0e38;
+const uint kListed = 1024;
+
+shared uint listed_key[kListed];
+shared uint listed_id[kListed];
+shared uint listed_count;
+
+uint row_at;      // first logit of the row
+bool from_list;   // candidates are listed_*, not the whole vocabulary
+uint candidates;  // how many there are to walk
+float peak;
+
+// Bits that order like the float they come from.
+uint ordered(float value) {
+    const uint bits = floatBitsToUint(value);
+    return (bits & 0x80000000u) != 0u ? ~bits : bits | 0x80000000u;
+}
+
+float unordered(uint key) {
+    return uintBitsToFloat((key & 0x80000000u) != 0u ? key & 0x7fffffffu : ~key);
+}
+
+uint candidate_key(uint i) { return from_list ? listed_key[i] : ordered(logits[row_at + i]); }
+uint candidate_id(uint i) { return from_list ? listed_id[i] : i; }
+float weight_of(uint key) { return exp(unordered(key) - peak); }
+
+// Counts are below 2^24, so a float sum of them is exact.
+float count_at_least(uint key) {
+    float count = 0.0;
+    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x)
+        if (candidate_key(i) >= key)
+            count += 1.0;
+    return group_sum(count);
+}
+
+float mass_at_least(uint key) {
+    float mass = 0.0;
+    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x) {
+        const uint k = candidate_key(i);
+        if (k >= key)
+            mass += weight_of(k);
+    }
+    return group_sum(mass);
+}
+
+// The id limit below which exactly `wanted` candidates equal to `key` lie.
+uint limit_of_ties(uint key, float wanted) {
+    uint low = 0, high = p.vocab;  // smallest limit with count >= wanted
+    while (low < high) {
+        const uint middle = (low + high) / 2;
+        float count = 0.0;
+        for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x)
+            if (candidate_key(i) == key && candidate_id(i) < middle)
+                count += 1.0;
+        if (group_sum(count) >= wanted)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+void main() {
+    const uint lane = gl_LocalInvocationID.x;
+    const uint r = gl_WorkGroupID.x;
+    const SampleParams sampling = params[r];
+    row_at = r * p.logits_stride;
+    from_list = false;
+    candidates = p.vocab;
+
+    float best = kMinusInfinity;
+    uint best_id = 0xffffffffu;
+    for (uint i = 0; i < p.shards; ++i) {  // the same walk in every thread
+        const uvec2 shard = peaks[r * p.shards + i];
+        if (uintBitsToFloat(shard.x) > best) {
+            best = uintBitsToFloat(shard.x);
+            best_id = shard.y;
+        }
+    }
+    peak = best;
+    if (best_id == 0xffffffffu || sampling.inverse_temperature == 0.0) {
+        if (lane == 0)
+            chosen[r] = best_id;
+        return;
+    }
+
+    uint threshold = ordered(kMinusInfinity) + 1;  // what was masked out is never kept
+    uint tie_limit = 0xffffffffu;                  // ids that equal the threshold are kept below it
+
+    if (sampling.top_k > 0 && sampling.top_k < p.vocab) {
+        uint low = threshold, high = ordered(best);  // largest key with count >= k
+        while (low < high) {
+            const uint middle = low + (high - low + 1) / 2;
+            if (count_at_least(middle) >= float(sampling.top_k))
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        threshold = low;
+        const float above = low == 0xffffffffu ? 0.0 : count_at_least(low + 1);
+        const float here = count_at_least(low) - above;
+        if (above + here > float(sampling.top_k))
+            tie_limit = limit_of_ties(low, float(sampling.top_k) - above);
+
+        if (sampling.top_k <= kListed) {
+            if (lane == 0)
+                listed_count = 0;
+            barrier();
+            for (uint i = lane; i < p.vocab; i += gl_WorkGroupSize.x) {
+                const uint key = ordered(logits[row_at + i]);
+                if (key > threshold || (key == threshold && i < tie_limit)) {
+                    const uint at = atomicAdd(listed_count, 1);
+                    if (at < kListed) {
+                        listed_key[at] = key;
+                        listed_id[at] = i;
+                    }
+                }
+            }
+            barrier();
+            from_list = true;
+            candidates = min(listed_count, kListed);
+        }
+    }
+
+    if (sampling.top_p < 1.0) {
+        // Ties that top-k cut away must not count; in the list they are gone already.
+        const float all = from_list || tie_limit == 0xffffffffu
+                              ? mass_at_least(threshold)
+                              : mass_at_least(threshold + 1) +
+                                    weight_of(threshold) *
+                                        (float(sampling.top_k) - count_at_least(threshold + 1));
+        const float wanted = sampling.top_p * all;
+        uint low = threshold, high = ordered(best);  // largest key with mass >= wanted
+        while (low < high) {
+            const uint middle = low + (high - low + 1) / 2;
+            if (mass_at_least(middle) >= wanted)
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        const float above = low == 0xffffffffu ? 0.0 : mass_at_least(low + 1);
+        const float needed = max(1.0, ceil((wanted - above) / weight_of(low) - 1e-4));
+        const float here = count_at_least(low) - (low == 0xffffffffu ? 0.0 : count_at_least(low + 1));
+        if (low > threshold)
+            tie_limit = 0xffffffffu;
+        threshold = low;
+        if (needed < here)
+            tie_limit = min(tie_limit, limit_of_ties(low, needed));
+    }
+
+    const float least = best + sampling.log_min_p;
+    float best_race = -kMinusInfinity;
+    uint winner = best_id;
+    for (uint i = lane; i < candidates; i += gl_WorkGroupSize.x) {
+        const uint key = candidate_key(i), id = candidate_id(i);
+        if (key < threshold || (key == threshold && id >= tie_limit) || unordered(key) < least)
+            continue;
+        const uvec4 bits = philox(uvec4(id, rows[r].position, 0, 0),
+                                  uvec2(sampling.seed_low, sampling.seed_high));
+        // u in (0, 1); near zero, where winners come from, -log(1 - u) = u + u^2 / 2 + ... keeps
+        // the digits that 1 - u would lose.
+        const float u = (float(bits.x) + 0.5) * (1.0 / 4294967296.0);
+        const float e = u < 0.01 ? u * (1.0 + u * (0.5 + u * (1.0 / 3.0)))
+                                 : -log(max(1.0 - u, 1.0 / 16777216.0));
+        const float race = log(e) - (unordered(key) - best);
+        if (race < best_race || (race == best_race && id < winner)) {
+            best_race = race;
+            winner = id;
+        }
+    }
+    const float smallest = -group_max(-best_race);
+    const float lowest = -group_max(best_race == smallest ? -float(winner) : kMinusInfinity);
+    if (lane == 0)
+        chosen[r] = uint(lowest);
+}

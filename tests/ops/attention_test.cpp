@@ -1,0 +1,332 @@
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators_all.hpp>
+#include <cmath>
+
+#include "shaders/params.h"
+#include "tests/support/device.h"
+#include "tests/support/guarded.h"
+#include "tests/support/kv.h"
+#include "tests/support/reference.h"
+
+namespace olivine::test {
+namespace {
+
+// Probabilities of some hundred keys and an output of their weighted values, in f32.
+// Measured 3e-14 at most with f32 and f16 caches alike (the reference sees the halves' values).
+constexpr double kBar = 1e-10;
+
+struct Case {
+    HeadShape shape;
+    KvType type = KvType::f32;
+    uint32_t window = 0;  // 0 = all
+    float cap = 0;
+    uint32_t capacity = 0;  // 0 = as many as there are positions
+    std::vector<shader::Row> rows;
+};
+
+shader::Row row_at(uint32_t position, uint32_t sequence = 0) {
+    return {.token = 0, .position = position, .sequence = sequence, .last_visible = position};
+}
+
+std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
+    std::vector<shader::Row> rows;
+    for (uint32_t i = 0; i < count; ++i)
+        rows.push_back(row_at(first + i));
+    return rows;
+}
+
+// A case's buffers. Slots that no row may look at are not numbers, so that one look shows.
+class Scene {
+public:
+    Scene(OpTest& test, const Case& c)
+        : case_(c), count_(static_cast<uint32_t>(c.rows.size())), sequences_(sequences(c)),
+          length_(length(c)),
+          kv(test.device, c.shape, c.type, sequences_, c.capacity ? c.capacity : length_, c.window),
+          q(test.device, uint64_t{count_} * c.shape.heads * c.shape.padded_dim() * 4),
+          rows(guarded(test.device, c.rows)),
+          dst(test.device, count_, c.shape.heads * c.shape.head_dim),
+          parts(test.device, Attention::parts_bytes(c.shape, count_)),
+          arrivals(guarded(test.device, std::vector<uint32_t>(size_t{count_} * c.shape.kv_heads))) {
+        fill();
+    }
+
+    AttentionScratch scratch() const { return {parts.slice(), arrivals.slice()}; }
+
+    void check() const {
+        CHECK(nmse(want_, dst.read()) < kBar);
+        CHECK(dst.intact());
+        CHECK(q.intact());
+        CHECK(kv.intact());
+        CHECK(parts.intact());
+        CHECK(arrivals.intact());
+        CHECK(arrivals.read<uint32_t>() ==
+              std::vector<uint32_t>(size_t{count_} * case_.shape.kv_heads, 0));
+    }
+    void forget() { dst.write(std::vector<float>(size_t{count_} * case_.shape.heads *
+                                                 case_.shape.head_dim, NAN)); }
+
+private:
+    static uint32_t sequences(const Case& c) {
+        uint32_t count = 1;
+        for (const shader::Row& row : c.rows)
+            count = std::max(count, row.sequence + 1);
+        return count;
+    }
+    static uint32_t length(const Case& c) {
+        uint32_t positions = 1;
+        for (const shader::Row& row : c.rows)
+            positions = std::max({positions, row.position + 1, row.last_visible + 1});
+        return positions;
+    }
+
+    bool visible(const shader::Row& row, uint32_t key) const {
+        const uint32_t distance = key > row.position ? key - row.position : row.position - key;
+        return key <= row.last_visible && (case_.window == 0 || distance < case_.window);
+    }
+
+    void fill() {
+        const HeadShape& shape = case_.shape;
+        const uint32_t width = shape.head_dim, padded = shape.padded_dim();
+        const auto random = [&](size_t n, uint32_t seed) {
+            std::vector<float> values = random_floats(n, -1, 1, seed);
+            if (case_.type == KvType::f16)
+                for (float& value : values)
+                    value = std::round(value * 1024) / 1024;  // a half holds it exactly
+            return values;
+        };
+        const size_t each = size_t{length_} * shape.kv_heads * width;
+        const std::vector<float> keys = random(sequences_ * each, 1);
+        const std::vector<float> values = random(sequences_ * each, 2);
+        const std::vector<float> queries =
+            random_floats(size_t{count_} * shape.heads * width, -1, 1, 3);
+
+        // The cache: NaN, then the positions that some row of the step may see.
+        std::vector<float> key_plane(kv.count(), NAN), value_plane(kv.count(), NAN);
+        for (uint32_t s = 0; s < sequences_; ++s) {
+            for (uint32_t p = 0; p < length_; ++p) {
+                const bool needed = std::any_of(
+                    case_.rows.begin(), case_.rows.end(),
+                    [&](const shader::Row& row) { return row.sequence == s && visible(row, p); });
+                for (uint32_t h = 0; needed && h < shape.kv_heads; ++h) {
+                    const size_t from = ((size_t{s} * length_ + p) * shape.kv_heads + h) * width;
+                    const size_t to = kv.index(s, p, h);
+                    std::fill_n(key_plane.begin() + to, padded, 0.0f);
+                    std::fill_n(value_plane.begin() + to, padded, 0.0f);
+                    std::copy_n(keys.begin() + from, width, key_plane.begin() + to);
+                    std::copy_n(values.begin() + from, width, value_plane.begin() + to);
+                }
+            }
+        }
+        kv.write_keys(key_plane);
+        kv.write_values(value_plane);
+
+        std::vector<float> q_plane;
+        for (uint32_t r = 0; r < count_; ++r) {
+            const shader::Row& row = case_.rows[r];
+            for (uint32_t h = 0; h < shape.heads; ++h) {
+                const auto from = queries.begin() + (size_t{r} * shape.heads + h) * width;
+                const std::vector<double> query(from, from + width);
+                q_plane.insert(q_plane.end(), from, from + width);
+                q_plane.resize(q_plane.size() + padded - width, 0.0f);
+
+                const uint32_t kv_head = h / (shape.heads / shape.kv_heads);
+                std::vector<double> k, v;
+                std::vector<uint32_t> seen;
+                for (uint32_t p = 0; p < length_; ++p) {
+                    const size_t at =
+                        ((size_t{row.sequence} * length_ + p) * shape.kv_heads + kv_head) * width;
+                    k.insert(k.end(), keys.begin() + at, keys.begin() + at + width);
+                    v.insert(v.end(), values.begin() + at, values.begin() + at + width);
+                    if (visible(row, p))
+                        seen.push_back(p);
+                }
+                const std::vector<double> out = attention(query, k, v, seen, case_.cap);
+                want_.insert(want_.end(), out.begin(), out.end());
+            }
+        }
+        q.write(q_plane);
+    }
+
+    const Case& case_;
+    uint32_t count_, sequences_, length_;
+    std::vector<double> want_;
+
+public:
+    GuardedKv kv;
+    Guarded q, rows;
+    GuardedRows dst;
+    Guarded parts, arrivals;
+};
+
+void check_prefill(OpTest& test, const Case& c) {
+    CAPTURE(c.shape.heads, c.shape.kv_heads, c.shape.head_dim, c.window, c.cap, c.capacity,
+            c.rows.size(), c.rows[0].position);
+    Scene scene(test, c);
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.attention.record_prefill(recorder, scene.q.slice(), scene.kv.layer(),
+                                          scene.rows.slice(), c.shape, c.cap, scene.dst.activation(),
+                                          scene.scratch());
+    });
+    scene.check();
+}
+
+// splits 0: as the op chooses, without a grid.
+void check_decode(OpTest& test, const Case& c, uint32_t splits = 0) {
+    CAPTURE(c.shape.heads, c.shape.kv_heads, c.shape.head_dim, c.window, c.cap, c.capacity,
+            c.rows.size(), c.rows[0].position, splits);
+    Scene scene(test, c);
+    Guarded grid = guarded(
+        test.device, std::vector<shader::GridArguments>{{.x = c.shape.kv_heads,
+                                                         .y = static_cast<uint32_t>(c.rows.size()),
+                                                         .z = splits,
+                                                         .splits = splits}});
+    Recorder recorder(test.device, "decode");
+    test.ops.attention.record_decode(recorder, scene.q.slice(), scene.kv.layer(), scene.rows.slice(),
+                                     splits ? grid.slice() : Slice{}, c.shape, c.cap,
+                                     scene.dst.activation(), scene.scratch());
+    Plan plan = recorder.finish();
+    plan.run();
+    scene.check();
+    scene.forget();
+    plan.run();  // the counters must have been left as they were found
+    scene.check();
+    CHECK(grid.intact());
+}
+
+}  // namespace
+
+TEST_CASE("attention over a prompt", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    for (const uint32_t width : {18u, 32u, 256u})
+        for (const auto& [heads, kv_heads] : {std::pair{1u, 1u}, {4u, 2u}, {4u, 1u}, {8u, 1u}})
+            for (const uint32_t count : {1u, 2u, 9u, 33u})
+                if (width != 256 || count != 33)
+                    check_prefill(test, {.shape = {heads, kv_heads, width},
+                                         .type = type,
+                                         .rows = consecutive(0, count)});
+    // More query heads to a key than the tile has places.
+    check_prefill(test, {.shape = {12, 1, 32}, .type = type, .rows = consecutive(0, 5)});
+}
+
+TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const float cap = GENERATE(0.0f, 0.5f);  // scores of up to 3: the cap bites
+    CAPTURE(variant);
+    OpTest test(variant);
+    for (const KvType type : {KvType::f32, KvType::f16})
+        for (const uint32_t first : {1u, 7u, 40u, 61u})
+            for (const uint32_t count : {1u, 3u, 8u, 17u})
+                check_prefill(test, {.shape = {4, 2, 18},
+                                     .type = type,
+                                     .cap = cap,
+                                     .rows = consecutive(first, count)});
+}
+
+TEST_CASE("attention through a window, in a ring that wraps", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const uint32_t window = GENERATE(1u, 2u, 8u, 512u);
+    CAPTURE(variant);
+    OpTest test(variant);
+    constexpr uint32_t kChunk = 13;
+    for (const KvType type : {KvType::f32, KvType::f16})
+        for (const uint32_t first : {0u, window - 1, window, window + 1, 2 * window + 5})
+            for (const uint32_t count : {1u, kChunk})
+                check_prefill(test, {.shape = {2, 1, 18},
+                                     .type = type,
+                                     .window = window,
+                                     .capacity = window + kChunk - 1,
+                                     .rows = consecutive(first, count)});
+}
+
+TEST_CASE("attention lets the tokens of a picture see each other", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const uint32_t window = GENERATE(0u, 4u, 8u, 64u);
+    CAPTURE(variant);
+    OpTest test(variant);
+    std::vector<shader::Row> rows = consecutive(5, 24);
+    for (uint32_t i = 3; i < 14; ++i)
+        rows[i].last_visible = 5 + 13;  // one picture
+    for (uint32_t i = 14; i < 20; ++i)
+        rows[i].last_visible = 5 + 19;  // the next, at once
+    for (const KvType type : {KvType::f32, KvType::f16})
+        check_prefill(test, {.shape = {4, 2, 18}, .type = type, .window = window, .rows = rows});
+}
+
+TEST_CASE("attention of several sequences at once", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    const std::vector<shader::Row> rows = {row_at(9, 2), row_at(0, 0), row_at(70, 1)};
+    for (const uint32_t width : {18u, 32u, 256u})
+        for (const auto& [heads, kv_heads] : {std::pair{1u, 1u}, {4u, 2u}, {8u, 1u}}) {
+            check_decode(test, {.shape = {heads, kv_heads, width}, .type = type, .rows = rows});
+            check_decode(test, {.shape = {heads, kv_heads, width},
+                                .type = type,
+                                .window = 8,
+                                .capacity = 20,
+                                .rows = rows});
+        }
+}
+
+TEST_CASE("attention with the keys split over workgroups", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    const uint32_t splits = GENERATE(1u, 2u, 3u, 7u, 32u);
+    CAPTURE(variant);
+    OpTest test(variant);
+    for (const KvType type : {KvType::f32, KvType::f16}) {
+        for (const float cap : {0.0f, 0.5f}) {
+            // 1, 10 and 75 keys: fewer than there are splits, fewer than a thread each, more.
+            const std::vector<shader::Row> rows = {row_at(9, 0), row_at(0, 1), row_at(74, 2)};
+            check_decode(test, {.shape = {8, 2, 18}, .type = type, .cap = cap, .rows = rows}, splits);
+        }
+        check_decode(test, {.shape = {4, 1, 256}, .type = type, .rows = {row_at(40)}}, splits);
+        check_decode(test,
+                     {.shape = {2, 1, 32}, .type = type, .window = 9, .rows = {row_at(40)}}, splits);
+    }
+}
+
+TEST_CASE("attention splits wide windows by itself", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    CAPTURE(variant);
+    OpTest test(variant);
+    CHECK(Attention::local_splits(256) == 1);
+    CHECK(Attention::local_splits(1024) == 4);
+    const uint32_t position = GENERATE(0u, 1u, 300u, 1023u, 1024u, 1500u);
+    check_decode(test, {.shape = {2, 1, 32},
+                        .type = KvType::f16,
+                        .window = 1024,
+                        .capacity = 1100,
+                        .rows = {row_at(position)}});
+}
+
+TEST_CASE("attention keeps its precision with large scores", "[op][attention]") {
+    const std::string variant = GENERATE(from_range(variants(true)));
+    CAPTURE(variant);
+    OpTest test(variant);
+    const Case c{.shape = {2, 1, 32}, .rows = consecutive(0, 20)};
+    Scene scene(test, c);
+    // Scores of thousands: one key takes all, and nothing overflows.
+    std::vector<float> q = scene.q.read<float>();
+    for (float& value : q)
+        value *= 1000;
+    scene.q.write(q);
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.attention.record_prefill(recorder, scene.q.slice(), scene.kv.layer(),
+                                          scene.rows.slice(), c.shape, 0, scene.dst.activation(),
+                                          scene.scratch());
+    });
+    const std::vector<float> got = scene.dst.read(), values = scene.kv.read_values();
+    uint32_t wild = 0;
+    for (const float value : got)
+        wild += !(std::abs(value) <= 1);
+    CHECK(wild == 0);
+    for (uint32_t i = 0; i < 64; ++i)  // the first row sees one key
+        CHECK(got[i] == values[i % 32]);
+}
+
+}  // namespace olivine::test

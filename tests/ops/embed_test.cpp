@@ -1,0 +1,101 @@
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators_all.hpp>
+
+#include "shaders/params.h"
+#include "tests/support/device.h"
+#include "tests/support/guarded.h"
+#include "tests/support/reference.h"
+
+namespace olivine::test {
+namespace {
+
+constexpr float kScale = 33.9411f;  // sqrt(1152)
+
+// Rows of a step that ask for these tokens.
+std::vector<shader::Row> rows_for(const std::vector<uint32_t>& tokens) {
+    std::vector<shader::Row> rows;
+    for (const uint32_t token : tokens)
+        rows.push_back({.token = token, .position = 7, .sequence = 0, .last_visible = 7});
+    return rows;
+}
+
+std::vector<double> lookup(const FileRows& table, const std::vector<uint32_t>& tokens) {
+    std::vector<double> want;
+    for (const uint32_t token : tokens)
+        for (uint32_t c = 0; c < table.cols; ++c)
+            want.push_back(table.values[size_t{token} * table.cols + c] * double{kScale});
+    return want;
+}
+
+}  // namespace
+
+TEST_CASE("embed looks rows up and scales them", "[op][embed]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const DataType type = GENERATE(DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
+                                   DataType::q4_0);
+    const uint32_t cols = GENERATE(1u, 7u, 255u, 32u, 96u, 640u, 1152u, 5376u);
+    if (cols % block_elements(type) != 0)
+        return;
+    CAPTURE(variant, name(type), cols);
+    OpTest test(variant);
+    const FileRows table = random_rows(type, 19, cols, 1);
+    const std::vector<uint32_t> tokens = {18, 0, 7, 7, 1};
+    const Matrix matrix = upload(test.device, table);
+    Guarded rows = guarded(test.device, rows_for(tokens));
+    GuardedRows d(test.device, 5, cols);
+
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), kScale);
+    });
+
+    // One product: measured 1.5e-15 (f32 rounding), 0 on many.
+    CHECK(nmse(lookup(table, tokens), d.read()) < 1e-13);
+    CHECK(d.intact());
+}
+
+TEST_CASE("embed finds rows in every piece of a table", "[op][embed]") {
+    const DataType type = GENERATE(DataType::bf16, DataType::q8_0);
+    CAPTURE(name(type));
+    DeviceOptions options;
+    options.max_range_bytes = 32 * 1024;  // 32 x 96 values or more a piece
+    Device device(options);
+    Embed embed(device);
+    const FileRows table = random_rows(type, 1000, 96, 2);
+    const Matrix matrix = upload(device, table);
+    REQUIRE(matrix.pieces().size() > 3);
+    std::vector<uint32_t> tokens;  // the first and last row of every piece
+    for (const MatrixPiece& piece : matrix.pieces()) {
+        CHECK(piece.quants.bytes <= options.max_range_bytes);
+        tokens.push_back(piece.first_row + piece.rows - 1);
+        tokens.push_back(piece.first_row);
+    }
+    Guarded rows = guarded(device, rows_for(tokens));
+    GuardedRows d(device, static_cast<uint32_t>(tokens.size()), 96);
+
+    run(device, [&](Recorder& recorder) {
+        embed.record(recorder, matrix, rows.slice(), d.activation(), kScale);
+    });
+
+    CHECK(nmse(lookup(table, tokens), d.read()) < 1e-13);
+    CHECK(d.intact());
+    CHECK(device.validation_messages() == 0);
+}
+
+TEST_CASE("embed leaves a row alone whose token the table does not have", "[op][embed]") {
+    OpTest test("all rungs");
+    const FileRows table = random_rows(DataType::f32, 4, 32, 3);
+    const Matrix matrix = upload(test.device, table);
+    Guarded rows = guarded(test.device, rows_for({4, 0xffffffffu}));
+    GuardedRows d(test.device, 2, 32);
+    const std::vector<float> before(64, 5.0f);
+    d.write(before);
+
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), 1);
+    });
+
+    CHECK(d.read() == before);
+    CHECK(d.intact());
+}
+
+}  // namespace olivine::test

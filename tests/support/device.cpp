@@ -1,0 +1,81 @@
+#include "tests/support/device.h"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/reporters/catch_reporter_event_listener.hpp>
+#include <catch2/reporters/catch_reporter_registrars.hpp>
+#include <map>
+#include <memory>
+
+namespace olivine::test {
+namespace {
+
+std::map<std::string, std::unique_ptr<Bench>>& benches() {
+    static std::map<std::string, std::unique_ptr<Bench>> all;
+    return all;
+}
+
+DeviceOptions options_of(const std::string& variant) {
+    DeviceOptions options;
+    options.disabled.set(Rung::subgroup, variant == "tier 0" || variant == "storage16");
+    options.disabled.set(Rung::storage16, variant == "tier 0" || variant == "subgroup");
+    options.as_gpu = variant == "as GPU";
+    return options;
+}
+
+Bench& bench(const std::string& variant) {
+    std::unique_ptr<Bench>& one = benches()[variant];
+    if (!one)
+        one = std::make_unique<Bench>(options_of(variant));
+    return *one;
+}
+
+// Gives the devices back while the Vulkan loader and its layers are still there.
+class ReleaseDevices : public Catch::EventListenerBase {
+public:
+    using Catch::EventListenerBase::EventListenerBase;
+    void testRunEnded(const Catch::TestRunStats&) override { benches().clear(); }
+};
+CATCH_REGISTER_LISTENER(ReleaseDevices)
+
+}  // namespace
+
+std::vector<std::string> variants(bool kv) {
+    const Device& device = bench("all rungs").device;
+    const bool subgroup = device.has(Rung::subgroup), storage16 = device.has(Rung::storage16);
+    std::vector<std::string> names = {"all rungs"};
+    if (subgroup || (kv && storage16))
+        names.emplace_back("tier 0");
+    if (kv && subgroup && storage16) {
+        names.emplace_back("subgroup");
+        names.emplace_back("storage16");
+    }
+    if (device.capabilities().software)
+        names.emplace_back("as GPU");
+    return names;
+}
+
+OpTest::OpTest(const std::string& variant)
+    : device(bench(variant).device), ops(bench(variant).ops),
+      messages_before_(device.validation_messages()) {}
+
+OpTest::~OpTest() { CHECK(device.validation_messages() == messages_before_); }
+
+RowSource source_of(const FileRows& rows) {
+    return {rows.type, rows.rows, [&rows](uint32_t first, uint32_t count, std::span<std::byte> out) {
+                const auto from = rows.bytes.begin() + static_cast<ptrdiff_t>(first * rows.row_bytes());
+                REQUIRE(out.size() == count * rows.row_bytes());
+                std::copy_n(from, out.size(), out.begin());
+            }};
+}
+
+Matrix upload(Device& device, const FileRows& rows) {
+    Matrix matrix(device, rows.type, rows.rows, rows.cols);
+    Uploader uploader(device);
+    const RowSource source = source_of(rows);
+    matrix.upload(uploader, {&source, 1}, RowOrder::stacked);
+    uploader.flush();
+    return matrix;
+}
+
+}  // namespace olivine::test

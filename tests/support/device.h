@@ -1,0 +1,56 @@
+// Devices for tests: one for every combination of rungs that changes which shaders run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/ops/ops.h"
+#include "tests/support/random.h"
+
+namespace olivine::test {
+
+// A device and its operations, made when first asked for and kept until the tests end, so that
+// each pipeline is compiled once.
+struct Bench {
+    explicit Bench(const DeviceOptions& options) : device(options), ops(device) {}
+    Device device;
+    Ops ops;
+};
+
+// Names of the variants that differ on the machine's device:
+//   tier 0       no rung at all
+//   storage16    16-bit storage alone
+//   subgroup     subgroup arithmetic alone
+//   all rungs    what users run
+//   as GPU       all rungs, with a GPU's workgroups and copies where the device is a software one
+// `kv`: also those that differ only in how keys and values are stored.
+std::vector<std::string> variants(bool kv = false);
+
+// Keeps a test case to the rule that the validation layers say nothing.
+class OpTest {
+public:
+    explicit OpTest(const std::string& variant);
+    ~OpTest();  // fails the test case when messages were added
+
+    Device& device;
+    Ops& ops;
+
+private:
+    uint64_t messages_before_;
+};
+
+// Runs what `record` records and waits for it.
+template <typename Record>
+void run(Device& device, const Record& record) {
+    Recorder recorder(device, "test");
+    record(recorder);
+    recorder.finish().run();
+}
+
+// What Matrix::upload reads `rows` from. `rows` must outlive it.
+RowSource source_of(const FileRows& rows);
+// A matrix of the same type that holds `rows`.
+Matrix upload(Device& device, const FileRows& rows);
+
+}  // namespace olivine::test
