@@ -1,5 +1,6 @@
 #include "engine/buffer.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 
@@ -59,7 +60,7 @@ Buffer::Impl::~Impl() {
 }
 
 Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
-    bytes = std::max<uint64_t>((bytes + 15) / 16 * 16, 16);
+    bytes = std::max<uint64_t>((std::min(bytes, UINT64_MAX - 15) + 15) / 16 * 16, 16);
     reserve(device.impl(), arena, bytes);
     impl_ = std::make_unique<Impl>();
     impl_->device = &device;

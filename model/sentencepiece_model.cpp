@@ -15,12 +15,12 @@ namespace {
 
 // Field numbers of sentencepiece_model.proto.
 namespace field {
-constexpr uint32_t kPieces = 1, kTrainer = 2, kNormalizer = 3;           // ModelProto
-constexpr uint32_t kText = 1, kScore = 2, kType = 3;                     // SentencePiece
+constexpr uint32_t kPieces = 1, kTrainer = 2, kNormalizer = 3;                // ModelProto
+constexpr uint32_t kText = 1, kScore = 2, kType = 3;                          // SentencePiece
 constexpr uint32_t kModelType = 3, kBlanksAsSuffix = 24, kByteFallback = 35;  // TrainerSpec
 constexpr uint32_t kUnkId = 40, kBosId = 41, kEosId = 42, kPadId = 43;
 constexpr uint32_t kUnkPiece = 45, kBosPiece = 46, kEosPiece = 47, kPadPiece = 48;
-constexpr uint32_t kName = 1, kCharsMap = 2, kDummyPrefix = 3;           // NormalizerSpec
+constexpr uint32_t kName = 1, kCharsMap = 2, kDummyPrefix = 3;  // NormalizerSpec
 constexpr uint32_t kRemoveBlanks = 4, kEscapeBlanks = 5;
 }  // namespace field
 
@@ -243,9 +243,10 @@ size_t blank_run(std::string_view text) {
 // The tags among the published pieces (ids 168 to 237 of Gemma 3).
 bool is_html_tag(std::string_view text) {
     static const std::unordered_set<std::string_view> kNames = {
-        "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "h1", "h2", "h3", "h4",
-        "h5", "h6", "blockquote", "strong", "em", "b", "i", "u", "s", "sub", "sup", "code", "a",
-        "html", "body", "img", "span", "bbox", "ul", "li", "div", "iframe", "footer"};
+        "table", "caption", "thead", "tbody", "tfoot", "tr",         "th",     "td",    "h1",
+        "h2",    "h3",      "h4",    "h5",    "h6",    "blockquote", "strong", "em",    "b",
+        "i",     "u",       "s",     "sub",   "sup",   "code",       "a",      "html",  "body",
+        "img",   "span",    "bbox",  "ul",    "li",    "div",        "iframe", "footer"};
     if (!text.starts_with('<') || !text.ends_with('>'))
         return false;
     text = text.substr(1, text.size() - 2);
@@ -257,8 +258,12 @@ bool is_html_tag(std::string_view text) {
 // Gemma's markers, for files that type them as ordinary pieces.
 bool is_marker_name(std::string_view text) {
     static const std::unordered_set<std::string_view> kNames = {
-        "<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "[multimodal]", "[@BOS@]", "<start_of_turn>",
-        "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"};
+        "<pad>",          "<eos>",
+        "<bos>",          "<unk>",
+        "<mask>",         "[multimodal]",
+        "[@BOS@]",        "<start_of_turn>",
+        "<end_of_turn>",  "<start_of_image>",
+        "<end_of_image>", "<image_soft_token>"};
     constexpr std::string_view kUnused = "<unused";
     if (text.starts_with(kUnused) && text.ends_with('>')) {
         const std::string_view digits =
@@ -336,10 +341,9 @@ void restrict_to_text(TokenizerVocabulary& vocabulary) {
             }
             piece.text = std::move(escaped);
         }
-        const bool hidden =
-            piece.type == PieceType::user_defined
-                ? blank_run(piece.text) == 0 && !is_html_tag(piece.text)
-                : piece.type == PieceType::normal && is_marker_name(piece.text);
+        const bool hidden = piece.type == PieceType::user_defined
+                                ? blank_run(piece.text) == 0 && !is_html_tag(piece.text)
+                                : piece.type == PieceType::normal && is_marker_name(piece.text);
         if (hidden)
             piece.type = PieceType::control;
     }

@@ -70,8 +70,7 @@ TokenizerVocabulary read_sentencepiece_model(std::string_view proto, const std::
 // tokenizer.model. With hide_unreachable, pieces of type control, unused and unknown get names
 // that no text can spell (they hold a byte that UTF-8 never has), so that neither merging nor
 // matching can arrive at them. The vocabulary must have passed check_vocabulary.
-std::string write_sentencepiece_model(const TokenizerVocabulary& vocabulary,
-                                      bool hide_unreachable);
+std::string write_sentencepiece_model(const TokenizerVocabulary& vocabulary, bool hide_unreachable);
 
 // Reads the text of a Hugging Face tokenizer.json: its BPE vocabulary, merges and added tokens.
 // Defined in tokenizer_json.cpp. Throws Error(bad_file) or Error(unsupported).

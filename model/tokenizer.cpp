@@ -1,5 +1,7 @@
 #include "model/tokenizer.h"
 
+#include <sentencepiece_processor.h>
+
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -7,8 +9,6 @@
 #include <mutex>
 #include <unordered_map>
 #include <unordered_set>
-
-#include <sentencepiece_processor.h>
 
 #include "engine/error.h"
 #include "model/file.h"
@@ -37,13 +37,17 @@ bool is_reachable(PieceType type) {
 }
 
 // A space typed as such and as U+2581 are the same to the tokenizer.
-char32_t matched_code(char32_t code) { return code == ' ' ? 0x2581 : code; }
+char32_t matched_code(char32_t code) {
+    return code == ' ' ? 0x2581 : code;
+}
 
 bool is_blank(char32_t code) {
     return code == 0x2581 || code == '\n' || code == '\t' || code == '\r';
 }
 
-bool is_continuation(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; }
+bool is_continuation(char byte) {
+    return (static_cast<uint8_t>(byte) & 0xC0) == 0x80;
+}
 
 uint64_t pair_key(char32_t left, char32_t right) {
     return static_cast<uint64_t>(left) << 32 | right;
@@ -62,15 +66,16 @@ TokenizerVocabulary vocabulary_of(const Gguf& file) {
         fail(Fault::unsupported, "%s: tokenizer.ggml.model is '%s' (supported: llama).",
              file.path().c_str(), model ? printable(*model).c_str() : "");
     if (file.find_bool("tokenizer.ggml.add_space_prefix").value_or(false))
-        fail(Fault::unsupported,
-             "%s: tokenizer.ggml.add_space_prefix is true (Gemma's is false).",
+        fail(Fault::unsupported, "%s: tokenizer.ggml.add_space_prefix is true (Gemma's is false).",
              file.path().c_str());
     const auto* tokens = file.strings("tokenizer.ggml.tokens");
     const auto* scores = file.floats("tokenizer.ggml.scores");
     const auto* types = file.ints("tokenizer.ggml.token_type");
     if (!tokens || !scores || !types)
         fail(Fault::bad_file, "%s: the file has no tokenizer.ggml.%s.", file.path().c_str(),
-             !tokens ? "tokens" : !scores ? "scores" : "token_type");
+             !tokens   ? "tokens"
+             : !scores ? "scores"
+                       : "token_type");
     if (scores->size() != tokens->size() || types->size() != tokens->size())
         fail(Fault::bad_file,
              "%s: the tokenizer has %zu tokens, %zu scores and %zu types (all must be equal).",
@@ -329,7 +334,9 @@ Tokenizer Tokenizer::open(const std::string& path) {
                                                 : read_sentencepiece_model(text, file.string()));
 }
 
-Tokenizer Tokenizer::from_gguf(const Gguf& file) { return from_vocabulary(vocabulary_of(file)); }
+Tokenizer Tokenizer::from_gguf(const Gguf& file) {
+    return from_vocabulary(vocabulary_of(file));
+}
 
 Tokenizer Tokenizer::from_vocabulary(TokenizerVocabulary vocabulary) {
     return Tokenizer(std::make_unique<const State>(std::move(vocabulary)));
@@ -398,6 +405,8 @@ int32_t Tokenizer::size() const {
     return static_cast<int32_t>(state_->vocabulary.pieces.size());
 }
 
-const Tokenizer::Specials& Tokenizer::specials() const { return state_->specials; }
+const Tokenizer::Specials& Tokenizer::specials() const {
+    return state_->specials;
+}
 
 }  // namespace olivine

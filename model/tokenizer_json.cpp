@@ -7,10 +7,9 @@
 //
 // The file has 33 MB, so it is read as a stream of events, keeping only what is needed.
 #include <cinttypes>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "engine/error.h"
 #include "model/file.h"
@@ -79,8 +78,21 @@ public:
 
 private:
     // The places of the file that mean something to us.
-    enum class Place { outside, root, model, vocab, merges, merge, added_tokens, added_token,
-                       normalizer, normalizer_pattern, pre_tokenizer, pre_tokenizer_pattern, other };
+    enum class Place {
+        outside,
+        root,
+        model,
+        vocab,
+        merges,
+        merge,
+        added_tokens,
+        added_token,
+        normalizer,
+        normalizer_pattern,
+        pre_tokenizer,
+        pre_tokenizer_pattern,
+        other
+    };
 
     Place place() const { return stack_.empty() ? Place::outside : stack_.back(); }
     Place inner_place(bool object) const;
@@ -302,8 +314,11 @@ void TokenizerJsonReader::add_tokens(std::vector<Piece>& pieces) {
                  source_.c_str(), printable(token.text).c_str(), *token.id, pieces.size());
         Piece& piece = pieces[*token.id];
         if (!piece.text.empty() && piece.text != token.text)
-            fail(Fault::bad_file, "%s: id %" PRIu64 " is '%s' in the vocabulary and '%s' among the "
-                 "added tokens.", source_.c_str(), *token.id, printable(piece.text).c_str(),
+            fail(Fault::bad_file,
+                 "%s: id %" PRIu64
+                 " is '%s' in the vocabulary and '%s' among the "
+                 "added tokens.",
+                 source_.c_str(), *token.id, printable(piece.text).c_str(),
                  printable(token.text).c_str());
         piece.text = std::move(token.text);
         piece.type = token.special ? PieceType::control : PieceType::user_defined;

@@ -48,7 +48,10 @@ vec4 load_x(uint token, uint column) {
 
 void main() {
     const uint lane = gl_LocalInvocationID.x;
-    const uint first_row = gl_WorkGroupID.x * kTileRows;
+    const uint first_row =
+        (gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x) * kTileRows;
+    if (first_row >= p.rows)
+        return;
     const uint first_token = gl_WorkGroupID.y * kTileTokens;
     const uint lane_token = lane % kLanesTokens;
     const uint lane_row = lane / kLanesTokens;

@@ -40,7 +40,7 @@ vec4 load_x(uint token, uint column) {
 }
 
 void main() {
-    const uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    const uint group = gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     const uint first = group * kRows;
     if (first >= p.rows)
         return;

@@ -66,6 +66,15 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// As many as the longest measurement has in the context.
+uint32_t positions_needed(const BenchFlags& flags) {
+    const auto most = [](const std::vector<uint32_t>& list) {
+        return *std::max_element(list.begin(), list.end());
+    };
+    return std::max({most(flags.prompts), kFirstPrompt + 1,
+                     most(flags.depths) + most(flags.answers) + kWarmSteps + 2});
+}
+
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
     const size_t half = values.size() / 2;
@@ -198,6 +207,10 @@ Results Bench::run() {
     results.params = parameter_count(config);
     results.load_s = session_.load_seconds;
 
+    const uint32_t needed = positions_needed(flags_);
+    if (needed > context_.context())
+        fail(Fault::bad_input, "The measurements take %u tokens, the context holds %u.", needed,
+             context_.context());
     prefill(kFirstPrompt);
     context_.start(std::span(&flags_.sampler, 1), {});
     results.first_token_s = platform::process_seconds();
@@ -233,8 +246,8 @@ void print_json(const Results& results, const DeviceInfo& device) {
         {"model", results.model},
         {"type", results.type},
         {"params", results.params},
-        {"prefill", nlohmann::json::array()},
-        {"decode", nlohmann::json::array()},
+        {"prefill", nlohmann::ordered_json::array()},
+        {"decode", nlohmann::ordered_json::array()},
         {"load_s", results.load_s},
         {"first_token_s", results.first_token_s},
         {"device_bytes_peak", results.device_bytes_peak},
@@ -288,14 +301,8 @@ void print_table(const Results& results, const DeviceInfo& device) {
 int bench(BenchFlags flags) {
     platform::watch_interrupts();
     // As long a context as is measured, so that memory figures are those of the work shown.
-    if (flags.context.context == 0) {
-        const auto most = [](const std::vector<uint32_t>& list) {
-            return *std::max_element(list.begin(), list.end());
-        };
-        flags.context.context =
-            std::max({most(flags.prompts), kFirstPrompt + 1,
-                      most(flags.depths) + most(flags.answers) + kWarmSteps + 2});
-    }
+    if (flags.context.context == 0)
+        flags.context.context = positions_needed(flags);
     flags.sampler.seed = flags.seed.value_or(1);
     Bench run(flags);
     const Results results = run.run();

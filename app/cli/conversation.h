@@ -16,7 +16,6 @@ public:
     explicit Conversation(const Flags& flags);
 
     Chat& chat() { return chat_; }
-    const Session& session() const { return session_; }
 
     // What is to be said on standard error after an answer: that the context is full and, with -v,
     // speed and context used.

@@ -25,9 +25,9 @@ std::string joined(const std::vector<std::string>& words) {
 // Rungs that are there and neither --disable nor OLIVINE_DISABLE switches off.
 using Enabled = std::vector<std::string>;
 
-nlohmann::json json_of(const DeviceInfo& device, bool picked, const Enabled& enabled) {
+nlohmann::ordered_json json_of(const DeviceInfo& device, bool picked, const Enabled& enabled) {
     const Capabilities& caps = device.capabilities;
-    nlohmann::json json = {
+    nlohmann::ordered_json json = {
         {"index", device.index},
         {"name", device.name},
         {"driver", device.driver},
@@ -77,7 +77,7 @@ int devices(const DevicesFlags& flags) {
         why_none = error;
     }
     if (flags.json) {
-        nlohmann::json json = nlohmann::json::array();
+        nlohmann::ordered_json json = nlohmann::ordered_json::array();
         for (const DeviceInfo& device : list)
             json.push_back(json_of(device, device.index == picked, enabled));
         put_json(json, true);

@@ -22,8 +22,8 @@ void put_answer(std::string_view text) {
     put(terminal ? without_controls(text) : text);
 }
 
-void put_json(const nlohmann::json& json, bool indented) {
-    put(json.dump(indented ? 2 : -1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+void put_json(const nlohmann::ordered_json& json, bool indented) {
+    put(json.dump(indented ? 2 : -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void note(std::string_view text) {

@@ -13,7 +13,7 @@ void put(std::string_view text);
 // Text of a model: on a terminal without the control characters that could steer it.
 void put_answer(std::string_view text);
 // The object and a newline; bytes that are not UTF-8 become U+FFFD.
-void put_json(const nlohmann::json& json, bool indented);
+void put_json(const nlohmann::ordered_json& json, bool indented);
 
 // One line on standard error, "olivine: ..." and printable.
 void note(std::string_view text);

@@ -58,8 +58,9 @@ void ProgressBar::show_bytes(uint64_t done, uint64_t total) {
 }
 
 void ProgressBar::show(const std::string& text) {
-    if (!is_time())
+    if (!terminal_)
         return;
+    shown_ = true;
     std::string line = without_controls(label_ + " " + text);
     line.resize(std::min<size_t>(line.size(), std::max(2u, platform::terminal_columns()) - 1));
     std::fprintf(stderr, "%s%s", kEraseLine, line.c_str());

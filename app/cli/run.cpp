@@ -82,7 +82,7 @@ Command add_run(CLI::App& app) {
         if (text != "-")
             fail_usage("'%s' is no flag; the prompt is given by -p TEXT.", text.c_str());
         flags->dash = text;
-    });
+    })->group("");  // -p says it too
     add_answer_flags(app, *flags);
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);

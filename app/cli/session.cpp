@@ -21,8 +21,7 @@ std::unique_ptr<Device> open_device(const Flags& flags) {
     auto device = std::make_unique<Device>(device_options(flags));
     const DeviceInfo& info = device->info();
     if (info.type == "cpu")
-        note("running on the CPU: " + info.name + " is a software Vulkan driver (" + info.driver +
-             ").");
+        note("running on the CPU through the software Vulkan driver " + info.driver + ".");
     else if (flags.verbose)
         note("running on " + info.name + " (" + info.driver + ").");
     return device;

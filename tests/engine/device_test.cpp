@@ -98,8 +98,7 @@ TEST_CASE("buffers are zero, and counted against the budget", "[engine][device]"
         read(device, buffer.slice(), contents);
         CHECK(contents == std::vector<std::byte>(1008));
 
-        const Failure failure =
-            failure_of([&] { Buffer(device, Arena::weights, 2'000'000); });
+        const Failure failure = failure_of([&] { Buffer(device, Arena::weights, 2'000'000); });
         CHECK(failure.fault == Fault::out_of_memory);
         CHECK(failure.text.find("2000000") != std::string::npos);  // needed
         CHECK(failure.text.find("1047568") != std::string::npos);  // left: 1048576 - 1008
@@ -128,8 +127,7 @@ TEST_CASE("uploads arrive in order, also through the staging ring", "[engine][de
     const std::span<const std::byte> bytes = std::as_bytes(std::span(words));
     Uploader uploader(test.device);
     for (uint32_t part = 0; part < kParts; ++part) {
-        const std::span<std::byte> to =
-            uploader.stage(buffer.slice(part * kPartBytes, kPartBytes));
+        const std::span<std::byte> to = uploader.stage(buffer.slice(part * kPartBytes, kPartBytes));
         REQUIRE(to.size() == kPartBytes);
         std::copy_n(bytes.begin() + part * kPartBytes, kPartBytes, to.begin());
     }

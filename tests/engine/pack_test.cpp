@@ -17,8 +17,9 @@ const std::vector<DataType> kTypes = {DataType::f32, DataType::f16, DataType::bf
 // What IEEE 754 says that a half is.
 double half_value(uint32_t bits) {
     const uint32_t exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24)
-                                           : std::ldexp(1024 + mantissa, static_cast<int>(exponent) - 25);
+    const double magnitude = exponent == 0
+                                 ? std::ldexp(mantissa, -24)
+                                 : std::ldexp(1024 + mantissa, static_cast<int>(exponent) - 25);
     return bits & 0x8000 ? -magnitude : magnitude;
 }
 
@@ -133,8 +134,8 @@ TEST_CASE("sizes in files", "[cpu][pack]") {
     CHECK(file_bytes(DataType::bf16, 7) == 14);
     CHECK(file_bytes(DataType::q8_0, 64) == 68);
     CHECK(file_bytes(DataType::q4_0, 64) == 36);
-    CHECK(!file_bytes(DataType::q4_0, 33));           // no whole blocks
-    CHECK(!file_bytes(DataType::f32, UINT64_MAX));    // overflows
+    CHECK(!file_bytes(DataType::q4_0, 33));         // no whole blocks
+    CHECK(!file_bytes(DataType::f32, UINT64_MAX));  // overflows
     CHECK(!file_bytes(DataType::q8_0, uint64_t{1} << 63));
 }
 

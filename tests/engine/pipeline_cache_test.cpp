@@ -44,8 +44,7 @@ public:
 private:
     static std::string name() { return "olivine-cache-test-" + std::to_string(random_seed()); }
     static uint64_t random_seed() {
-        return static_cast<uint64_t>(
-            std::chrono::steady_clock::now().time_since_epoch().count());
+        return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
     }
     std::filesystem::path path_;
 };

@@ -110,8 +110,8 @@ TEST_CASE("the recorder puts a barrier where one operation needs another, and on
         const HeadShape shape{1, 1, 8};
         test.ops.attention.record_decode(
             recorder, rows.buffers[1].slice(),
-            {rows.buffers[0].slice(), rows.buffers[0].slice(), KvType::f32, 8, 0},
-            counters.slice(), grid.slice(), shape, 0, {rows.buffers[2].slice(), 1, 8, 8},
+            {rows.buffers[0].slice(), rows.buffers[0].slice(), KvType::f32, 8, 0}, counters.slice(),
+            grid.slice(), shape, 0, {rows.buffers[2].slice(), 1, 8, 8},
             {scratch.slice(), counters.slice(0, 16)});
         CHECK(barriers() == 1);
     }
@@ -181,9 +181,8 @@ TEST_CASE("a copy may lie at any multiple of four", "[engine][recorder]") {
     const Buffer from(test.device, Arena::activations, 64), to(test.device, Arena::activations, 64);
     const std::vector<uint32_t> words = random_words(16, 1);
     write(test.device, from.slice(), std::as_bytes(std::span(words)));
-    run(test.device, [&](Recorder& recorder) {
-        recorder.copy(from.slice(4, 12), to.slice(20, 12));
-    });
+    run(test.device,
+        [&](Recorder& recorder) { recorder.copy(from.slice(4, 12), to.slice(20, 12)); });
     std::vector<uint32_t> got(16), want(16);
     read(test.device, to.slice(), std::as_writable_bytes(std::span(got)));
     std::copy_n(words.begin() + 1, 3, want.begin() + 5);

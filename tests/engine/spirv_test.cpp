@@ -47,7 +47,8 @@ TEST_CASE("reflection survives damaged words", "[cpu][spirv]") {
     std::vector<uint32_t> words(good.begin(), good.end());
     const std::vector<uint32_t> noise = random_words(words.size() * 2, 1);
     for (size_t i = 0; i < words.size(); ++i) {
-        for (const uint32_t bad : {noise[i], words[i] ^ (1u << noise[i + 1] % 32), 0u, 0xffffffffu}) {
+        for (const uint32_t bad :
+             {noise[i], words[i] ^ (1u << noise[i + 1] % 32), 0u, 0xffffffffu}) {
             const uint32_t before = std::exchange(words[i], bad);
             reflect_anything(words);
             words[i] = before;

@@ -1,13 +1,12 @@
 #include "model/chat_template.h"
 
+#include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <catch2/catch_test_macros.hpp>
-#include <nlohmann/json.hpp>
 
 #include "engine/error.h"
 #include "made_up_vocabulary.h"
@@ -39,8 +38,8 @@ std::vector<Chat> golden_chats() {
     const nlohmann::json goldens = nlohmann::json::parse(file);
     std::vector<Chat> chats;
     for (const auto& entry : goldens.at("chat")) {
-        Chat chat{entry.at("family"), entry.at("text"), {},
-                  entry.value("add_generation_prompt", true)};
+        Chat chat{
+            entry.at("family"), entry.at("text"), {}, entry.value("add_generation_prompt", true)};
         if (chat.text.find("<start_of_image>") != std::string::npos)
             continue;
         for (const auto& message : entry.at("messages")) {
@@ -89,8 +88,7 @@ TEST_CASE("prompts have the ids of the reference with the published vocabulary",
     const Tokenizer tokenizer = Tokenizer::open(path);
     check_goldens(tokenizer);
     // Google's own numbers for the markers.
-    const std::vector<int32_t> expected = {2,   105, 2364, 107, 9259, 106, 107,
-                                           105, 4368, 107};
+    const std::vector<int32_t> expected = {2, 105, 2364, 107, 9259, 106, 107, 105, 4368, 107};
     CHECK(ChatTemplate(tokenizer).prompt(std::vector<Message>{{Role::user, "Hello"}}) == expected);
 }
 

@@ -34,10 +34,12 @@ inline TokenizerVocabulary made_up_vocabulary() {
         add(format_text("<0x%02X>", byte), PieceType::byte);
     float score = 0;
     for (const char* text :
-         {"er", "se", "us", "user", "od", "el", "mod", "mo", "model", "\u2581t", "he", "\u2581the", "th",
-          "the", "\u2581a", "in", "xx", "xxxx", "xxxxxxxx", "ab", "abab", "of", "_of", "tu", "rn",
-          "st", "art", "ar", "bo", "bos", "<b", "\u2581H", "ll", "Hell", "He", "ello", "lo",
-          "\u00E9\u00E9", "\u4E2D\u65E5"})
+         {"er",      "se",    "us",           "user",        "od",        "el",   "mod",
+          "mo",      "model", "\u2581t",      "he",          "\u2581the", "th",   "the",
+          "\u2581a", "in",    "xx",           "xxxx",        "xxxxxxxx",  "ab",   "abab",
+          "of",      "_of",   "tu",           "rn",          "st",        "art",  "ar",
+          "bo",      "bos",   "<b",           "\u2581H",     "ll",        "Hell", "He",
+          "ello",    "lo",    "\u00E9\u00E9", "\u4E2D\u65E5"})
         add(text, PieceType::normal, score--);
     add("\u2581", PieceType::normal, score--);
     for (char c = '!'; c <= '~'; ++c)

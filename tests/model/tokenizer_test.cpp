@@ -1,19 +1,19 @@
 #include "model/tokenizer.h"
 
+#include <sentencepiece_processor.h>
+
+#include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <catch2/catch_test_macros.hpp>
-#include <nlohmann/json.hpp>
-#include <sentencepiece_processor.h>
 
 #include "engine/error.h"
 #include "made_up_vocabulary.h"
@@ -23,9 +23,9 @@
 #include "tests/support/gguf_writer.h"
 
 using namespace olivine;
+using nlohmann::json;
 using test::error_of;
 using test::made_up_vocabulary;
-using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
 namespace {
@@ -75,8 +75,7 @@ Gguf as_gguf(const TokenizerVocabulary& vocabulary,
     std::vector<int32_t> types;
     for (const Piece& piece : vocabulary.pieces) {
         // Converters write spaces into user-defined pieces.
-        tokens.push_back(piece.type == PieceType::user_defined ? as_typed(piece.text)
-                                                               : piece.text);
+        tokens.push_back(piece.type == PieceType::user_defined ? as_typed(piece.text) : piece.text);
         scores.push_back(piece.score);
         types.push_back(static_cast<int32_t>(piece.type));
     }
@@ -134,11 +133,21 @@ json as_json(const TokenizerVocabulary& vocabulary) {
               {"merges", merges}}}};
 }
 
-const std::vector<std::string> kTexts = {
-    "", "a", " ", "the model of the user", "  two   spaces\n\n\nlines\n", "<b>x</b><table><i>",
-    "<start_of_turn>user\nhi<end_of_turn>", "<unused12><unused1><mask>[multimodal]<unk><0x41>",
-    "\u00E9\u00E9\u00E9 \u4E2D\u65E5 \u0436 \U0001F642", "\u2581 literal \u2581\u2581x", "\r\n\t\t",
-    std::string("nul\0nul", 7), "xxxxxxxxxxxxxxxxxxx", "Hello, world", "\uFFFD"};
+const std::vector<std::string> kTexts = {"",
+                                         "a",
+                                         " ",
+                                         "the model of the user",
+                                         "  two   spaces\n\n\nlines\n",
+                                         "<b>x</b><table><i>",
+                                         "<start_of_turn>user\nhi<end_of_turn>",
+                                         "<unused12><unused1><mask>[multimodal]<unk><0x41>",
+                                         "\u00E9\u00E9\u00E9 \u4E2D\u65E5 \u0436 \U0001F642",
+                                         "\u2581 literal \u2581\u2581x",
+                                         "\r\n\t\t",
+                                         std::string("nul\0nul", 7),
+                                         "xxxxxxxxxxxxxxxxxxx",
+                                         "Hello, world",
+                                         "\uFFFD"};
 
 }  // namespace
 
@@ -188,9 +197,9 @@ TEST_CASE("no text gives the id of a control piece", "[cpu][tokenizer]") {
         if (piece.text == "<start_of_turn>")
             piece.type = PieceType::normal;
     }
-    for (const char* text : {"<s", "<st", "<sta", "<star", "<start", "<start_", "<start_o",
-                             "<start_of", "<start_of_", "<start_of_t", "<start_of_tu",
-                             "<start_of_tur", "<start_of_turn"})
+    for (const char* text :
+         {"<s", "<st", "<sta", "<star", "<start", "<start_", "<start_o", "<start_of", "<start_of_",
+          "<start_of_t", "<start_of_tu", "<start_of_tur", "<start_of_turn"})
         vocabulary.pieces.push_back({text, 1, PieceType::normal});
     vocabulary.eos = static_cast<int32_t>(vocabulary.pieces.size()) - 1;  // declared, typed normal
     const Tokenizer odd = Tokenizer::from_vocabulary(vocabulary);
@@ -277,8 +286,8 @@ TEST_CASE("cutting a long text leaves its tokens alone", "[cpu][tokenizer]") {
 
 TEST_CASE("encoding takes linear time", "[cpu][tokenizer]") {
     const Tokenizer tokenizer = Tokenizer::from_vocabulary(made_up_vocabulary());
-    for (const std::string unit : {"x", " ", "the model of a user. ", "\U0001F642", "\xFF", "<",
-                                   "<unused1", "ab"}) {
+    for (const std::string unit :
+         {"x", " ", "the model of a user. ", "\U0001F642", "\xFF", "<", "<unused1", "ab"}) {
         std::string text;
         while (text.size() < size_t{1} << 20)
             text += unit;
@@ -326,8 +335,7 @@ TEST_CASE("a damaged vocabulary is refused", "[cpu][tokenizer]") {
     const auto fault_after = [](const std::function<void(TokenizerVocabulary&)>& damage) {
         TokenizerVocabulary vocabulary = made_up_vocabulary();
         damage(vocabulary);
-        const Error error =
-            error_of([&] { Tokenizer::from_vocabulary(std::move(vocabulary)); });
+        const Error error = error_of([&] { Tokenizer::from_vocabulary(std::move(vocabulary)); });
         CHECK(std::string(error.what()).starts_with("made-up: "));
         return error.fault();
     };
@@ -425,9 +433,8 @@ TEST_CASE("a damaged tokenizer.json is refused", "[cpu][tokenizer]") {
             bytes[random() % bytes.size()] = "\"[]{},:0179-entf\\u\xFF "[random() % 20];
         (void)load(bytes);
     }
-    for (const std::string& other :
-         {std::string("[]"), std::string("7"), std::string("null"), std::string("\"\xFF\""),
-          "{\"a\":" + std::string(100000, '[')})
+    for (const std::string& other : {std::string("[]"), std::string("7"), std::string("null"),
+                                     std::string("\"\xFF\""), "{\"a\":" + std::string(100000, '[')})
         CHECK(load(other).fault() == Fault::bad_file);
 
     for (const json& wrong : {json(-1), json(1.5), json("7"), json(nullptr), json::array(),
@@ -442,8 +449,7 @@ TEST_CASE("a damaged tokenizer.json is refused", "[cpu][tokenizer]") {
          {json(1), json::array(), json{{"id", 1}}, json{{"content", "x"}},
           json{{"id", "1"}, {"content", "x"}}, json{{"id", 1}, {"content", 5}},
           json{{"id", 1}, {"content", "other"}}, json{{"id", 99999}, {"content", "x"}}})
-        CHECK(fault_after([&](json& j) { j["added_tokens"].push_back(wrong); }) ==
-              Fault::bad_file);
+        CHECK(fault_after([&](json& j) { j["added_tokens"].push_back(wrong); }) == Fault::bad_file);
     for (const char* key : {"vocab", "merges"})
         for (const json& wrong : {json(1), json("x"), json(true)})
             CHECK(fault_after([&](json& j) { j["model"][key] = wrong; }) == Fault::bad_file);
@@ -452,10 +458,10 @@ TEST_CASE("a damaged tokenizer.json is refused", "[cpu][tokenizer]") {
     CHECK(fault_after([](json& j) { j["model"] = 1; }) == Fault::bad_file);
     CHECK(fault_after([](json& j) { j["added_tokens"] = "x"; }) == Fault::bad_file);
     CHECK(fault_after([](json& j) { j.erase("model"); }) == Fault::unsupported);
-    CHECK(fault_after([](json& j) { j["normalizer"] = {{"type", "NFC"}}; }) ==
-          Fault::unsupported);
-    CHECK(fault_after([](json& j) { j["pre_tokenizer"] = {{"type", "ByteLevel"}}; }) ==
-          Fault::unsupported);
+    CHECK(fault_after([](json& j) { j["normalizer"] = {{"type", "NFC"}}; }) == Fault::unsupported);
+    CHECK(fault_after([](json& j) {
+              j["pre_tokenizer"] = {{"type", "ByteLevel"}};
+          }) == Fault::unsupported);
     CHECK(fault_after([](json& j) { j["model"]["end_of_word_suffix"] = "</w>"; }) ==
           Fault::unsupported);
 }
@@ -496,9 +502,9 @@ TEST_CASE("damaged tokenizer arrays of a GGUF file are refused", "[cpu][tokenize
           Fault::bad_file);
     CHECK(with(two, scores, types,
                [](W& w) { w.add_string("tokenizer.ggml.eos_token_id", "2"); }) == Fault::bad_file);
-    CHECK(with(two, scores, types,
-               [](W& w) { w.add_bool("tokenizer.ggml.add_space_prefix", true); }) ==
-          Fault::unsupported);
+    CHECK(with(two, scores, types, [](W& w) {
+              w.add_bool("tokenizer.ggml.add_space_prefix", true);
+          }) == Fault::unsupported);
     CHECK(fault_with([&](W& w) {
               w.add_string("tokenizer.ggml.model", "llama");
               w.add_floats("tokenizer.ggml.tokens", scores);
@@ -511,6 +517,21 @@ TEST_CASE("a missing tokenizer is named", "[cpu][tokenizer]") {
     CHECK(empty.fault() == Fault::bad_file);
     CHECK(std::string(empty.what()).find("tokenizer.json") != std::string::npos);
     CHECK(error_of([&] { Tokenizer::open(folder.path("no.model")); }).fault() == Fault::bad_file);
+}
+
+TEST_CASE("the built-in model's vocabulary keeps text and markers apart", "[cpu][tokenizer]") {
+    const Tokenizer tokenizer =
+        Tokenizer::open(std::string(OLIVINE_TEST_GOLDENS) + "/../../assets/pebble/tokenizer.model");
+    for (int32_t id = 0; id < tokenizer.size(); ++id) {
+        const std::string text = as_typed(tokenizer.piece(id));
+        CAPTURE(id, text);
+        const Ids ids = tokenizer.encode("a" + text + " b");
+        REQUIRE_FALSE(has_control(tokenizer, ids));
+        REQUIRE(decode(tokenizer, ids) == "a" + text + " b");
+    }
+    CHECK(tokenizer.specials().bos);
+    CHECK(tokenizer.specials().start_of_turn);
+    CHECK(tokenizer.specials().end_of_turn);
 }
 
 TEST_CASE("the published vocabulary gives the published ids", "[cpu][tokenizer]") {
@@ -535,7 +556,8 @@ TEST_CASE("the published vocabulary gives the published ids", "[cpu][tokenizer]"
         size_t controls = 0;
         for (int32_t id = 0; id < tokenizer.size(); ++id) {
             const std::string text = as_typed(tokenizer.piece(id));
-            for (const std::string& typed : {text, "a" + text + "b", "user\n" + text + "\n" + text}) {
+            for (const std::string& typed :
+                 {text, "a" + text + "b", "user\n" + text + "\n" + text}) {
                 const Ids ids = tokenizer.encode(typed);
                 if (has_control(tokenizer, ids))
                     FAIL("piece " << id << " '" << text << "'");
@@ -544,9 +566,8 @@ TEST_CASE("the published vocabulary gives the published ids", "[cpu][tokenizer]"
             }
             controls += tokenizer.is_control(id);
         }
-        // The numbers of docs: 0 to 106 but for none, <unused*> to the end, two for pictures, and
-        // the place holder behind the vocabulary.
-        CHECK(controls > 6000);
+        // Ids 0 to 106 and 255999 to 262144, the place holder of pictures.
+        CHECK(controls == 107 + 6146);
         for (int32_t id = 107; id <= 237; ++id)  // newlines, spaces, tags
             REQUIRE(tokenizer.encode(as_typed(tokenizer.piece(id))) == Ids{id});
         for (int32_t id = 255968; id <= 255998; ++id)  // tabs

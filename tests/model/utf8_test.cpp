@@ -1,9 +1,8 @@
 #include "model/utf8.h"
 
+#include <catch2/catch_test_macros.hpp>
 #include <string>
 #include <vector>
-
-#include <catch2/catch_test_macros.hpp>
 
 using namespace olivine;
 
@@ -20,18 +19,24 @@ const std::vector<Case> kCases = {
     {"\u00E9\u4E2D\U0001F642 e\u0301", "\u00E9\u4E2D\U0001F642 e\u0301"},
     {std::string("a\0b", 3), std::string("a\0b", 3)},
     {"\x80", "\uFFFD"},
-    {"\xC3", "\uFFFD"},                                      // cut
-    {"\xE4\xB8", "\uFFFD"},                                  // cut
-    {"\xF0\x9F\x99", "\uFFFD"},                              // cut
-    {"\xE4\xB8x", "\uFFFDx"},                                // broken off by a letter
-    {"\xC0\x80", "\uFFFD\uFFFD"},                            // overlong NUL
-    {"\xE0\x80\x80", "\uFFFD\uFFFD\uFFFD"},                  // overlong
-    {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},                  // a lone surrogate
-    {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},        // above U+10FFFF
-    {"\xFF\xFE" "a", "\uFFFD\uFFFD" "a"},
-    {"\xF0\x9F\xF0\x9F\x99\x82", "\uFFFD\U0001F642"},        // a cut one before a whole one
-    {"\xF4\x8F\xBF\xBF\xEF\xBF\xBF", "\U0010FFFF\uFFFF"},    // the last ones
-    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF" "A", "\uFFFD\uFFFD\uFFFD\uFFFD" "A"},
+    {"\xC3", "\uFFFD"},                                // cut
+    {"\xE4\xB8", "\uFFFD"},                            // cut
+    {"\xF0\x9F\x99", "\uFFFD"},                        // cut
+    {"\xE4\xB8x", "\uFFFDx"},                          // broken off by a letter
+    {"\xC0\x80", "\uFFFD\uFFFD"},                      // overlong NUL
+    {"\xE0\x80\x80", "\uFFFD\uFFFD\uFFFD"},            // overlong
+    {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},            // a lone surrogate
+    {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},  // above U+10FFFF
+    {"\xFF\xFE"
+     "a",
+     "\uFFFD\uFFFD"
+     "a"},
+    {"\xF0\x9F\xF0\x9F\x99\x82", "\uFFFD\U0001F642"},      // a cut one before a whole one
+    {"\xF4\x8F\xBF\xBF\xEF\xBF\xBF", "\U0010FFFF\uFFFF"},  // the last ones
+    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF"
+     "A",
+     "\uFFFD\uFFFD\uFFFD\uFFFD"
+     "A"},
 };
 
 }  // namespace
@@ -61,7 +66,10 @@ TEST_CASE("a stream keeps back nothing that is whole", "[cpu][utf8]") {
     Utf8Stream stream;
     CHECK(stream.push("ab\xF0\x9F") == "ab");
     CHECK(stream.push("\x99") == "");
-    CHECK(stream.push("\x82" "c") == "\U0001F642" "c");
+    CHECK(stream.push("\x82"
+                      "c") ==
+          "\U0001F642"
+          "c");
     CHECK(stream.finish() == "");
 }
 
@@ -85,6 +93,7 @@ TEST_CASE("the valid prefix ends at the first broken byte", "[cpu][utf8]") {
     CHECK(utf8_valid_prefix("") == 0);
     CHECK(utf8_valid_prefix("a\u00E9") == 3);
     CHECK(utf8_valid_prefix("a\u00E9\xE4\xB8") == 3);
-    CHECK(utf8_valid_prefix("\xFF" "abc") == 0);
+    CHECK(utf8_valid_prefix("\xFF"
+                            "abc") == 0);
     CHECK(utf8_step("").length == 0);
 }

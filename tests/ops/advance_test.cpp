@@ -22,8 +22,8 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
         row_values.push_back({.token = 7, .position = 700 * r, .sequence = r, .last_visible = 0});
     Guarded chosen(test.device, count * 4), rows = guarded(test.device, row_values);
     Guarded seen = guarded(test.device, std::vector<uint32_t>(mask_words * count));
-    Guarded history = guarded(
-        test.device, std::vector<uint32_t>(Advance::history_bytes(count) / 4));
+    Guarded history =
+        guarded(test.device, std::vector<uint32_t>(Advance::history_bytes(count) / 4));
     Guarded grid(test.device, sizeof(shader::GridArguments));
     Recorder recorder(test.device, "advance");
     test.ops.advance.record(recorder,
@@ -35,7 +35,8 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
                             count, kVocab, shape);
     Plan plan = recorder.finish();
 
-    std::vector<uint32_t> want_seen(mask_words * count), want_history(1 + Advance::kHistory * count);
+    std::vector<uint32_t> want_seen(mask_words * count),
+        want_history(1 + Advance::kHistory * count);
     for (uint32_t step = 0; step < Advance::kHistory + 5; ++step) {  // once around the ring
         std::vector<uint32_t> ids = random_words(count, step);
         for (uint32_t& id : ids)
@@ -60,8 +61,8 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
     CHECK(seen.read<uint32_t>() == want_seen);
     CHECK(history.read<uint32_t>() == want_history);
     const uint32_t keys = row_values.back().position + 1;
-    const uint32_t splits = std::clamp((keys + Attention::kSplitKeys - 1) / Attention::kSplitKeys, 1u,
-                                       Attention::kMaxSplits);
+    const uint32_t splits = std::clamp((keys + Attention::kSplitKeys - 1) / Attention::kSplitKeys,
+                                       1u, Attention::kMaxSplits);
     CHECK(grid.read<uint32_t>() == std::vector<uint32_t>{shape.kv_heads, count, splits, splits});
     for (const Guarded* buffer : {&chosen, &rows, &seen, &history, &grid})
         CHECK(buffer->intact());
@@ -73,7 +74,8 @@ TEST_CASE("advance splits attention by the longest row", "[op][advance]") {
         {{0, 1}, {254, 1}, {255, 2}, {510, 2}, {511, 3}, {8190, 32}, {8191, 32}, {131070, 32}}));
     CAPTURE(variant, position);
     OpTest test(variant);
-    std::vector<shader::Row> row_values(3, {.token = 0, .position = 0, .sequence = 0, .last_visible = 0});
+    std::vector<shader::Row> row_values(
+        3, {.token = 0, .position = 0, .sequence = 0, .last_visible = 0});
     row_values[1].position = position;  // the next step sees position + 2 keys
     Guarded chosen = guarded(test.device, std::vector<uint32_t>{1, 2, 3});
     Guarded rows = guarded(test.device, row_values);

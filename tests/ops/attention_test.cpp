@@ -40,7 +40,9 @@ std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
 class Scene {
 public:
     Scene(OpTest& test, const Case& c)
-        : case_(c), count_(static_cast<uint32_t>(c.rows.size())), sequences_(sequences(c)),
+        : case_(c),
+          count_(static_cast<uint32_t>(c.rows.size())),
+          sequences_(sequences(c)),
           length_(length(c)),
           kv(test.device, c.shape, c.type, sequences_, c.capacity ? c.capacity : length_, c.window),
           q(test.device, uint64_t{count_} * c.shape.heads * c.shape.padded_dim() * 4),
@@ -63,8 +65,10 @@ public:
         CHECK(arrivals.read<uint32_t>() ==
               std::vector<uint32_t>(size_t{count_} * case_.shape.kv_heads, 0));
     }
-    void forget() { dst.write(std::vector<float>(size_t{count_} * case_.shape.heads *
-                                                 case_.shape.head_dim, NAN)); }
+    void forget() {
+        dst.write(
+            std::vector<float>(size_t{count_} * case_.shape.heads * case_.shape.head_dim, NAN));
+    }
 
 private:
     static uint32_t sequences(const Case& c) {
@@ -165,8 +169,8 @@ void check_prefill(OpTest& test, const Case& c) {
     Scene scene(test, c);
     run(test.device, [&](Recorder& recorder) {
         test.ops.attention.record_prefill(recorder, scene.q.slice(), scene.kv.layer(),
-                                          scene.rows.slice(), c.shape, c.cap, scene.dst.activation(),
-                                          scene.scratch());
+                                          scene.rows.slice(), c.shape, c.cap,
+                                          scene.dst.activation(), scene.scratch());
     });
     scene.check();
 }
@@ -182,9 +186,9 @@ void check_decode(OpTest& test, const Case& c, uint32_t splits = 0) {
                                                          .z = splits,
                                                          .splits = splits}});
     Recorder recorder(test.device, "decode");
-    test.ops.attention.record_decode(recorder, scene.q.slice(), scene.kv.layer(), scene.rows.slice(),
-                                     splits ? grid.slice() : Slice{}, c.shape, c.cap,
-                                     scene.dst.activation(), scene.scratch());
+    test.ops.attention.record_decode(recorder, scene.q.slice(), scene.kv.layer(),
+                                     scene.rows.slice(), splits ? grid.slice() : Slice{}, c.shape,
+                                     c.cap, scene.dst.activation(), scene.scratch());
     Plan plan = recorder.finish();
     plan.run();
     scene.check();
@@ -282,11 +286,12 @@ TEST_CASE("attention with the keys split over workgroups", "[op][attention]") {
         for (const float cap : {0.0f, 0.5f}) {
             // 1, 10 and 75 keys: fewer than there are splits, fewer than a thread each, more.
             const std::vector<shader::Row> rows = {row_at(9, 0), row_at(0, 1), row_at(74, 2)};
-            check_decode(test, {.shape = {8, 2, 18}, .type = type, .cap = cap, .rows = rows}, splits);
+            check_decode(test, {.shape = {8, 2, 18}, .type = type, .cap = cap, .rows = rows},
+                         splits);
         }
         check_decode(test, {.shape = {4, 1, 256}, .type = type, .rows = {row_at(40)}}, splits);
-        check_decode(test,
-                     {.shape = {2, 1, 32}, .type = type, .window = 9, .rows = {row_at(40)}}, splits);
+        check_decode(test, {.shape = {2, 1, 32}, .type = type, .window = 9, .rows = {row_at(40)}},
+                     splits);
     }
 }
 

@@ -22,7 +22,7 @@ struct Shape {
 std::vector<Shape> shapes_of(DataType type) {
     if (block_elements(type) > 1)
         return {{1, 32}, {7, 96}, {35, 160}, {66, 640}, {5, 1152}, {3, 2560}, {2, 5376}};
-    return {{1, 1},    {2, 17},  {7, 36},   {35, 255}, {66, 640},
+    return {{1, 1},    {2, 17},   {7, 36},   {35, 255}, {66, 640},
             {5, 1152}, {3, 2560}, {2, 5376}, {130, 33}};
 }
 
@@ -30,6 +30,12 @@ std::vector<Shape> shapes_of(DataType type) {
 // for the mean square is 1e-10 with room for cancellation. Measured: f32 1.1e-13, f16 8e-14,
 // bf16 9e-14, q8_0 1.3e-13, q4_0 1.1e-13, after GeGLU 5e-13.
 constexpr double kBar = 1e-10;
+
+// A software driver takes seconds to compile matmul for the 256 threads of a GPU's workgroup, so
+// there it runs for one type only.
+bool in_reach(const std::string& variant, DataType type, uint32_t tokens) {
+    return variant != "as GPU" || type == DataType::q4_0 || tokens <= Linear::kMaxVectorTokens;
+}
 
 std::vector<double> geglu(const std::vector<double>& sums) {
     std::vector<double> products;
@@ -72,7 +78,8 @@ TEST_CASE("linear matches the sum", "[op][linear]") {
         const Matrix matrix = upload(test.device, weight);
         // Up to 8 tokens are matvec's, 9 is the first of matmul.
         for (const uint32_t tokens : {1u, 2u, 3u, 7u, 8u, 9u, 33u, 70u})
-            if (size_t{tokens} * shape.rows * shape.cols < 4'000'000)
+            if (in_reach(variant, type, tokens) &&
+                size_t{tokens} * shape.rows * shape.cols < 4'000'000)
                 check(test.device, test.ops.linear, matrix, weight.values, tokens);
     }
 }
@@ -88,8 +95,9 @@ TEST_CASE("linear with GeGLU pairs gate and up rows", "[op][linear]") {
         const FileRows weight = random_rows(type, shape.rows, shape.cols, shape.cols);
         const Matrix matrix = upload(test.device, weight);
         for (const uint32_t tokens : {1u, 3u, 8u, 9u, 70u})
-            check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::geglu, 0,
-                  0.2f);
+            if (in_reach(variant, type, tokens))
+                check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::geglu,
+                      0, 0.2f);
     }
 }
 
@@ -97,7 +105,7 @@ TEST_CASE("linear with a soft cap", "[op][linear]") {
     const std::string variant = GENERATE(from_range(variants()));
     CAPTURE(variant);
     OpTest test(variant);
-    const FileRows weight = random_rows(DataType::f32, 35, 255, 1);
+    const FileRows weight = random_rows(DataType::q4_0, 35, 96, 1);
     const Matrix matrix = upload(test.device, weight);
     for (const uint32_t tokens : {1u, 9u}) {
         check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::none, 30.0f);
@@ -115,18 +123,18 @@ TEST_CASE("linear takes activations beyond fp16", "[op][linear]") {
     const FileRows weight = random_rows(type, 6, 640, 2);
     const Matrix matrix = upload(test.device, weight);
     for (const uint32_t tokens : {1u, 9u}) {
+        if (!in_reach(variant, type, tokens))
+            continue;
         check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::none, 0, 1e5f);
-        check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::geglu, 0, 1e5f);
+        check(test.device, test.ops.linear, matrix, weight.values, tokens, Epilogue::geglu, 0,
+              1e5f);
     }
 }
 
 TEST_CASE("linear writes every piece of a split matrix to its place", "[op][linear]") {
     const DataType type = GENERATE(from_range(kTypes));
-    const bool as_gpu = GENERATE(false, true);
-    CAPTURE(as_gpu);
     DeviceOptions options;
     options.max_range_bytes = 16 * 1024;
-    options.as_gpu = as_gpu;
     Device device(options);
     Linear op(device);
     const FileRows weight = random_rows(type, 618, 96, 3);
@@ -141,6 +149,8 @@ TEST_CASE("linear writes every piece of a split matrix to its place", "[op][line
     }
     CHECK(rows == 618);
     for (const uint32_t tokens : {1u, 5u, 12u}) {
+        if (tokens > Linear::kMaxVectorTokens && type != DataType::q4_0)
+            continue;  // matmul takes long to compile, and pieces are the same for all types
         check(device, op, matrix, weight.values, tokens);
         check(device, op, matrix, weight.values, tokens, Epilogue::geglu);
     }
@@ -168,16 +178,15 @@ TEST_CASE("rows of several sources are stacked or interleaved, in a type that ho
     struct Case {
         DataType a, b, common;
     };
-    const Case c = GENERATE(
-        Case{DataType::f32, DataType::f32, DataType::f32},
-        Case{DataType::bf16, DataType::bf16, DataType::bf16},
-        Case{DataType::q4_0, DataType::q4_0, DataType::q4_0},
-        Case{DataType::q8_0, DataType::q8_0, DataType::q8_0},
-        Case{DataType::q4_0, DataType::q8_0, DataType::q8_0},
-        Case{DataType::q8_0, DataType::q4_0, DataType::q8_0},
-        Case{DataType::f16, DataType::bf16, DataType::f32},
-        Case{DataType::q4_0, DataType::f32, DataType::f32},
-        Case{DataType::bf16, DataType::q8_0, DataType::f32});
+    const Case c = GENERATE(Case{DataType::f32, DataType::f32, DataType::f32},
+                            Case{DataType::bf16, DataType::bf16, DataType::bf16},
+                            Case{DataType::q4_0, DataType::q4_0, DataType::q4_0},
+                            Case{DataType::q8_0, DataType::q8_0, DataType::q8_0},
+                            Case{DataType::q4_0, DataType::q8_0, DataType::q8_0},
+                            Case{DataType::q8_0, DataType::q4_0, DataType::q8_0},
+                            Case{DataType::f16, DataType::bf16, DataType::f32},
+                            Case{DataType::q4_0, DataType::f32, DataType::f32},
+                            Case{DataType::bf16, DataType::q8_0, DataType::f32});
     const std::string variant = GENERATE("all rungs", "as GPU");
     CAPTURE(name(c.a), name(c.b), variant);
     CHECK(common_type(c.a, c.b) == c.common);
@@ -185,8 +194,8 @@ TEST_CASE("rows of several sources are stacked or interleaved, in a type that ho
     Uploader uploader(test.device);
 
     SECTION("stacked, of different heights") {
-        const std::vector<FileRows> parts = {random_rows(c.a, 12, 96, 4), random_rows(c.b, 5, 96, 5),
-                                             random_rows(c.b, 6, 96, 6)};
+        const std::vector<FileRows> parts = {
+            random_rows(c.a, 12, 96, 4), random_rows(c.b, 5, 96, 5), random_rows(c.b, 6, 96, 6)};
         const std::vector<RowSource> sources = {source_of(parts[0]), source_of(parts[1]),
                                                 source_of(parts[2])};
         Matrix matrix(test.device, c.common, 23, 96);
@@ -195,7 +204,8 @@ TEST_CASE("rows of several sources are stacked or interleaved, in a type that ho
         check(test.device, test.ops.linear, matrix, stacked(parts).values, 2);
     }
     SECTION("interleaved") {
-        const std::vector<FileRows> parts = {random_rows(c.a, 13, 96, 7), random_rows(c.b, 13, 96, 8)};
+        const std::vector<FileRows> parts = {random_rows(c.a, 13, 96, 7),
+                                             random_rows(c.b, 13, 96, 8)};
         const std::vector<RowSource> sources = {source_of(parts[0]), source_of(parts[1])};
         Matrix matrix(test.device, c.common, 26, 96);
         matrix.upload(uploader, sources, RowOrder::interleaved);

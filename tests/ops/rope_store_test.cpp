@@ -27,7 +27,8 @@ struct Case {
 std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
     std::vector<shader::Row> rows;
     for (uint32_t i = 0; i < count; ++i)
-        rows.push_back({.token = 0, .position = first + i, .sequence = 0, .last_visible = first + i});
+        rows.push_back(
+            {.token = 0, .position = first + i, .sequence = 0, .last_visible = first + i});
     return rows;
 }
 
@@ -73,7 +74,8 @@ void check(OpTest& test, const Case& c) {
             const bool is_query = h < shape.heads, is_value = h >= shape.heads + shape.kv_heads;
             if (!is_value) {
                 if (c.norm)
-                    head = rms_norm(head, std::span(norms).subspan(is_query ? 0 : width, width), kEps);
+                    head =
+                        rms_norm(head, std::span(norms).subspan(is_query ? 0 : width, width), kEps);
                 head = rope(head, c.rows[r].position, c.theta, c.factor);
             }
             head.resize(padded, 0.0);  // zeros, so that attention can read whole vectors
@@ -95,11 +97,11 @@ void check(OpTest& test, const Case& c) {
     const auto count_wrong = [&](const std::vector<double>& want, const std::vector<float>& got,
                                  const std::vector<float>& before) {
         for (size_t i = 0; i < want.size(); ++i) {
-            const bool untouched = std::isnan(want[i]) &&
-                                   std::bit_cast<uint32_t>(got[i]) ==
-                                       std::bit_cast<uint32_t>(before[i]);
-            wrong += !untouched && !(std::abs(got[i] - want[i]) <=
-                                     tolerance(c.type, want[i]) + 8e-6 * std::max(1.0, std::abs(want[i])));
+            const bool untouched = std::isnan(want[i]) && std::bit_cast<uint32_t>(got[i]) ==
+                                                              std::bit_cast<uint32_t>(before[i]);
+            wrong += !untouched &&
+                     !(std::abs(got[i] - want[i]) <=
+                       tolerance(c.type, want[i]) + 8e-6 * std::max(1.0, std::abs(want[i])));
         }
     };
     count_wrong(want_keys, got_keys, keys_before);
@@ -119,7 +121,8 @@ TEST_CASE("rope_store norms, rotates and stores", "[op][rope_store]") {
     OpTest test(variant);
     for (const uint32_t width : {2u, 18u, 32u, 128u, 256u})
         for (const auto& [heads, kv_heads] : {std::pair{1u, 1u}, {4u, 2u}, {8u, 1u}})
-            check(test, {.shape = {heads, kv_heads, width}, .type = type, .rows = consecutive(5, 3)});
+            check(test,
+                  {.shape = {heads, kv_heads, width}, .type = type, .rows = consecutive(5, 3)});
 }
 
 TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {

@@ -14,6 +14,12 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 const SamplerSettings kGreedy{.temperature = 0};
 
+// Rounds of check_distribution. Software drivers pay dearly for barriers, which only the variant
+// that users run there does without; the others draw just enough to see an id that is not kept.
+uint32_t rounds(const std::string& variant) {
+    return variant == "all rungs" ? 16 : 2;
+}
+
 uint32_t greedy(OpTest& test, const std::vector<float>& logits, const std::vector<bool>& seen = {},
                 const std::vector<bool>& allowed = {}, double penalty = 1) {
     SamplerSettings settings = kGreedy;
@@ -81,8 +87,9 @@ TEST_CASE("sampling stays within the allowed ids", "[op][sampling]") {
     CHECK(sample(test, logits, {}, {{.seed = 1}}, {}, only(203, {}))[0] == Sampling::kNoToken);
     CHECK(greedy(test, logits, {}, only(203, {202})) == 202);
     CHECK(sample(test, logits, {.top_k = 4}, {{.seed = 1}}, {}, only(203, {31}))[0] == 31);
-    check_distribution(test, logits, {.top_p = 0.9, .top_k = 3}, 4, {}, only(203, {0, 31, 32, 77, 202}));
-    check_distribution(test, logits, {}, 4, {}, only(203, {0, 31, 32, 77, 202}));
+    const std::vector<bool> five = only(203, {0, 31, 32, 77, 202});
+    check_distribution(test, logits, {.top_p = 0.9, .top_k = 3}, rounds(variant), {}, five);
+    check_distribution(test, logits, {}, rounds(variant), {}, five);
 }
 
 TEST_CASE("the repetition penalty makes seen ids less likely", "[op][sampling]") {
@@ -101,7 +108,7 @@ TEST_CASE("the repetition penalty makes seen ids less likely", "[op][sampling]")
     std::vector<bool> seen(70);
     for (uint32_t i = 0; i < 70; i += 3)
         seen[i] = true;
-    check_distribution(test, mixed, {.repeat_penalty = 1.8, .top_k = 20}, 8, seen);
+    check_distribution(test, mixed, {.repeat_penalty = 1.8, .top_k = 20}, rounds(variant), seen);
 }
 
 TEST_CASE("sampling keeps what top-k, top-p and min-p keep", "[op][sampling]") {
@@ -126,7 +133,7 @@ TEST_CASE("sampling keeps what top-k, top-p and min-p keep", "[op][sampling]") {
              SamplerSettings{.min_p = 1},
              SamplerSettings{.temperature = 0.7, .top_p = 0.8, .min_p = 0.25, .top_k = 30},
          })
-        check_distribution(test, logits, settings, 8);
+        check_distribution(test, logits, settings, rounds(variant));
 }
 
 TEST_CASE("sampling cuts ties off at the higher ids", "[op][sampling]") {
@@ -136,12 +143,13 @@ TEST_CASE("sampling cuts ties off at the higher ids", "[op][sampling]") {
     std::vector<float> logits(150, -1.0f);  // all equal but for two
     logits[140] = 0;
     logits[3] = -3;
-    check_distribution(test, logits, {.top_k = 10}, 4);           // 140, then 0, 1, 2, 4 to 9
-    check_distribution(test, logits, {.top_p = 0.3}, 4);
-    check_distribution(test, logits, {.top_p = 0.3, .top_k = 40}, 4);
-    check_distribution(test, logits, {.min_p = 0.3}, 4);          // without 3
-    check_distribution(test, std::vector<float>(150, 2.0f), {.top_k = 7}, 4);
-    check_distribution(test, std::vector<float>(150, -2.0f), {.top_p = 0.05}, 4);
+    // 140, then 0, 1, 2, 4 to 9
+    check_distribution(test, logits, {.top_k = 10}, rounds(variant));
+    check_distribution(test, logits, {.top_p = 0.3}, rounds(variant));
+    check_distribution(test, logits, {.top_p = 0.3, .top_k = 40}, rounds(variant));
+    check_distribution(test, logits, {.min_p = 0.3}, rounds(variant));  // without 3
+    check_distribution(test, std::vector<float>(150, 2.0f), {.top_k = 7}, rounds(variant));
+    check_distribution(test, std::vector<float>(150, -2.0f), {.top_p = 0.05}, rounds(variant));
 }
 
 TEST_CASE("sampling from more candidates than its list holds", "[op][sampling]") {
@@ -149,15 +157,15 @@ TEST_CASE("sampling from more candidates than its list holds", "[op][sampling]")
     CAPTURE(variant);
     OpTest test(variant);
     std::vector<float> logits = random_floats(2048, 0, 0.5f, 5);
-    check_distribution(test, logits, {.top_k = 1500}, 4);
-    check_distribution(test, logits, {.top_p = 0.6, .top_k = 1500}, 4);
-    check_distribution(test, logits, {.top_p = 0.6}, 4);
-    check_distribution(test, logits, {.top_k = 1024}, 4);
-    check_distribution(test, logits, {.top_k = 1025}, 4);
+    check_distribution(test, logits, {.top_k = 1500}, rounds(variant));
+    check_distribution(test, logits, {.top_p = 0.6, .top_k = 1500}, rounds(variant));
+    check_distribution(test, logits, {.top_p = 0.6}, rounds(variant));
+    check_distribution(test, logits, {.top_k = 1024}, rounds(variant));
+    check_distribution(test, logits, {.top_k = 1025}, rounds(variant));
     for (uint32_t i = 0; i < 2048; i += 2)  // 1024 ties, of which 400 are kept or fewer
         logits[i] = -0.1f;
-    check_distribution(test, logits, {.top_k = 1424}, 4);
-    check_distribution(test, logits, {.top_p = 0.95, .top_k = 1424}, 4);
+    check_distribution(test, logits, {.top_k = 1424}, rounds(variant));
+    check_distribution(test, logits, {.top_p = 0.95, .top_k = 1424}, rounds(variant));
 }
 
 TEST_CASE("sampling a whole vocabulary", "[op][sampling]") {

@@ -56,17 +56,21 @@ std::vector<std::string> variants(bool kv) {
 }
 
 OpTest::OpTest(const std::string& variant)
-    : device(bench(variant).device), ops(bench(variant).ops),
+    : device(bench(variant).device),
+      ops(bench(variant).ops),
       messages_before_(device.validation_messages()) {}
 
-OpTest::~OpTest() { CHECK(device.validation_messages() == messages_before_); }
+OpTest::~OpTest() {
+    CHECK(device.validation_messages() == messages_before_);
+}
 
 RowSource source_of(const FileRows& rows) {
-    return {rows.type, rows.rows, [&rows](uint32_t first, uint32_t count, std::span<std::byte> out) {
-                const auto from = rows.bytes.begin() + static_cast<ptrdiff_t>(first * rows.row_bytes());
-                REQUIRE(out.size() == count * rows.row_bytes());
-                std::copy_n(from, out.size(), out.begin());
-            }};
+    return {
+        rows.type, rows.rows, [&rows](uint32_t first, uint32_t count, std::span<std::byte> out) {
+            const auto from = rows.bytes.begin() + static_cast<ptrdiff_t>(first * rows.row_bytes());
+            REQUIRE(out.size() == count * rows.row_bytes());
+            std::copy_n(from, out.size(), out.begin());
+        }};
 }
 
 Matrix upload(Device& device, const FileRows& rows) {

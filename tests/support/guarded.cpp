@@ -7,7 +7,8 @@
 namespace olivine::test {
 
 Guarded::Guarded(Device& device, uint64_t bytes)
-    : device_(device), bytes_(bytes),
+    : device_(device),
+      bytes_(bytes),
       buffer_(device, Arena::activations, (bytes + 2 * kCanaryBytes + 15) / 16 * 16) {
     const std::vector<uint32_t> poison(buffer_.bytes() / 4, kPoison);
     olivine::write(device_, buffer_.slice(), std::as_bytes(std::span(poison)));
@@ -32,7 +33,9 @@ bool Guarded::intact() const {
 }
 
 GuardedRows::GuardedRows(Device& device, uint32_t rows, uint32_t cols, uint32_t spare)
-    : rows_(rows), cols_(cols), stride_(Activation::stride_of(cols) + spare),
+    : rows_(rows),
+      cols_(cols),
+      stride_(Activation::stride_of(cols) + spare),
       memory_(device, uint64_t{rows} * stride_ * 4) {}
 
 bool GuardedRows::intact() const {
@@ -48,7 +51,8 @@ void GuardedRows::write(const std::vector<float>& values) {
     assert(values.size() == size_t{rows_} * cols_);
     std::vector<float> padded(size_t{rows_} * stride_, std::bit_cast<float>(kPoison));
     for (uint32_t r = 0; r < rows_; ++r)
-        std::copy_n(values.begin() + size_t{r} * cols_, cols_, padded.begin() + size_t{r} * stride_);
+        std::copy_n(values.begin() + size_t{r} * cols_, cols_,
+                    padded.begin() + size_t{r} * stride_);
     memory_.write(padded);
 }
 

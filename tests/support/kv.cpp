@@ -6,7 +6,10 @@ namespace olivine::test {
 
 GuardedKv::GuardedKv(Device& device, const HeadShape& shape, KvType type, uint32_t sequences,
                      uint32_t capacity, uint32_t window)
-    : shape_(shape), type_(type), capacity_(capacity), window_(window),
+    : shape_(shape),
+      type_(type),
+      capacity_(capacity),
+      window_(window),
       count_(size_t{sequences} * capacity * shape.kv_heads * shape.padded_dim()),
       keys_(device, count_ * kv_element_bytes(type)),
       values_(device, count_ * kv_element_bytes(type)) {}

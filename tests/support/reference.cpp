@@ -40,8 +40,12 @@ std::vector<double> rms_norm_of(std::span<const T> src, std::span<const float> w
 
 }  // namespace
 
-double nmse(std::span<const double> want, std::span<const float> got) { return nmse_of(want, got); }
-double nmse(std::span<const float> want, std::span<const float> got) { return nmse_of(want, got); }
+double nmse(std::span<const double> want, std::span<const float> got) {
+    return nmse_of(want, got);
+}
+double nmse(std::span<const float> want, std::span<const float> got) {
+    return nmse_of(want, got);
+}
 
 double max_abs_error(std::span<const double> want, std::span<const float> got) {
     if (want.size() != got.size())
@@ -52,10 +56,12 @@ double max_abs_error(std::span<const double> want, std::span<const float> got) {
     return largest;
 }
 
-std::vector<double> rms_norm(std::span<const double> src, std::span<const float> weight, double eps) {
+std::vector<double> rms_norm(std::span<const double> src, std::span<const float> weight,
+                             double eps) {
     return rms_norm_of(src, weight, eps);
 }
-std::vector<double> rms_norm(std::span<const float> src, std::span<const float> weight, double eps) {
+std::vector<double> rms_norm(std::span<const float> src, std::span<const float> weight,
+                             double eps) {
     return rms_norm_of(src, weight, eps);
 }
 
@@ -64,10 +70,12 @@ double gelu_tanh(double x) {
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
 }
 
-double softcap(double x, double cap) { return cap > 0 ? cap * std::tanh(x / cap) : x; }
+double softcap(double x, double cap) {
+    return cap > 0 ? cap * std::tanh(x / cap) : x;
+}
 
-std::vector<double> linear(std::span<const float> x, std::span<const double> weight, uint32_t tokens,
-                           uint32_t rows, uint32_t cols) {
+std::vector<double> linear(std::span<const float> x, std::span<const double> weight,
+                           uint32_t tokens, uint32_t rows, uint32_t cols) {
     std::vector<double> y;
     for (uint32_t t = 0; t < tokens; ++t) {
         for (uint32_t m = 0; m < rows; ++m) {
@@ -80,7 +88,8 @@ std::vector<double> linear(std::span<const float> x, std::span<const double> wei
     return y;
 }
 
-double rope_angle(uint32_t position, uint32_t pair, uint32_t head_dim, double theta, double factor) {
+double rope_angle(uint32_t position, uint32_t pair, uint32_t head_dim, double theta,
+                  double factor) {
     return position * std::pow(theta, -2.0 * pair / head_dim) / factor;
 }
 

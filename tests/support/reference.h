@@ -15,15 +15,16 @@ double nmse(std::span<const float> want, std::span<const float> got);
 double max_abs_error(std::span<const double> want, std::span<const float> got);
 
 // src / sqrt(mean(src^2) + eps) * (1 + weight), for each row.
-std::vector<double> rms_norm(std::span<const double> src, std::span<const float> weight, double eps);
+std::vector<double> rms_norm(std::span<const double> src, std::span<const float> weight,
+                             double eps);
 std::vector<double> rms_norm(std::span<const float> src, std::span<const float> weight, double eps);
 
 double gelu_tanh(double x);
 double softcap(double x, double cap);  // 0 = none
 
 // x: [tokens][cols], weight: [rows][cols] -> [tokens][rows]
-std::vector<double> linear(std::span<const float> x, std::span<const double> weight, uint32_t tokens,
-                           uint32_t rows, uint32_t cols);
+std::vector<double> linear(std::span<const float> x, std::span<const double> weight,
+                           uint32_t tokens, uint32_t rows, uint32_t cols);
 
 // Angle of pair i at a position.
 double rope_angle(uint32_t position, uint32_t pair, uint32_t head_dim, double theta, double factor);
@@ -37,8 +38,8 @@ std::vector<double> attention(std::span<const double> q, std::span<const double>
                               std::span<const double> values, const std::vector<uint32_t>& visible,
                               double cap);
 
-// What sampling keeps of one row's logits, and how likely each is. Order: repetition penalty for ids
-// in `seen`, temperature, top-k, top-p, min-p; ties to the lower id. temperature 0: greedy.
+// What sampling keeps of one row's logits, and how likely each is. Order: repetition penalty for
+// ids in `seen`, temperature, top-k, top-p, min-p; ties to the lower id. temperature 0: greedy.
 struct SamplerSettings {
     double temperature = 1, top_p = 1, min_p = 0, repeat_penalty = 1;
     uint32_t top_k = 0;

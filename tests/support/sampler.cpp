@@ -49,7 +49,8 @@ std::vector<uint32_t> sample(OpTest& test, const std::vector<float>& logits,
              .seed_low = static_cast<uint32_t>(draw.seed),
              .seed_high = static_cast<uint32_t>(draw.seed >> 32),
              .unused = 0});
-        all_rows.push_back({.token = 0, .position = draw.position, .sequence = 0, .last_visible = 0});
+        all_rows.push_back(
+            {.token = 0, .position = draw.position, .sequence = 0, .last_visible = 0});
         all_logits.insert(all_logits.end(), logits.begin(), logits.end());
     }
     GuardedRows l(test.device, count, vocab, all_logits);
@@ -78,7 +79,7 @@ std::vector<uint32_t> sample(OpTest& test, const std::vector<float>& logits,
 void check_distribution(OpTest& test, const std::vector<float>& logits,
                         const SamplerSettings& settings, uint32_t rounds,
                         const std::vector<bool>& seen, const std::vector<bool>& allowed) {
-    constexpr uint32_t kRows = 256;
+    constexpr uint32_t kRows = 64;
     CAPTURE(logits.size(), settings.temperature, settings.top_k, settings.top_p, settings.min_p,
             settings.repeat_penalty);
     const std::vector<double> want = sampling_probabilities(logits, settings, seen, allowed);

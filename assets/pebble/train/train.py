@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 
 import model as m
@@ -82,6 +83,30 @@ def answer_loss(net, ids, weights, soft=None):
     return (loss * weight).sum(), weight.sum(), loss.detach(), weight
 
 
+def text_worker(pipe, params, grads, vocabulary, seed, budget):
+    """The second process: gradients of the text half of each step, at the shared weights."""
+    torch.set_num_threads(1)
+    tok, net = tokens.Tokenizer(vocabulary), m.Pebble()
+    for n, p in net.p.items():
+        p.data = params[n]
+    while True:
+        order = pipe.recv()
+        if order is None:
+            return
+        step, early = order
+        ids, weights, stories = text_batch(np.random.default_rng([seed, step, 0]), tok, budget, early)
+        loss, total, each, each_weight = answer_loss(net, ids, weights)
+        (loss / (total + 600)).backward()
+        for n, p in net.p.items():
+            if p.grad is not None:
+                grads[n].copy_(p.grad)
+        net.zero_grad(set_to_none=True)
+        answers = each_weight > 1
+        pipe.send((b"".join(world.story_hash(s).to_bytes(5, "little") for s in stories),
+                   float(each[~answers].mean()), float(each[answers].mean()) if answers.any() else 0.0,
+                   ids.numel()))
+
+
 class Muon:
     """Momentum whose update of each matrix is replaced by the nearest orthogonal matrix
     (five Newton-Schulz steps); matrices of one shape go through them together."""
@@ -122,7 +147,6 @@ def main():
     ap.add_argument("--minutes", type=float, default=75.0, help="training time in all, over all resumed runs")
     ap.add_argument("--steps", type=int, default=0, help="length of the run in steps instead")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--text", type=int, default=1536, help="text tokens per step")
     ap.add_argument("--pictures", type=int, default=8, help="picture conversations per step")
     ap.add_argument("--matrix-rate", type=float, default=0.012)
@@ -130,7 +154,7 @@ def main():
     ap.add_argument("--save-minutes", type=float, default=4.0)
     args = ap.parse_args()
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)             # one for each of the two processes
     torch.manual_seed(args.seed)
     os.makedirs(args.work, exist_ok=True)
     os.makedirs(args.out, exist_ok=True)
@@ -175,16 +199,26 @@ def main():
         with open(f"{args.work}/run.json", "w") as f:
             json.dump({"step": step, "minutes": elapsed / 60, "tokens": seen, "arguments": vars(args)}, f)
 
+    # Text in a second process, pictures in this one; both read the same weights.
+    net.share_memory()
+    is_text = {n: p for n, p in net.p.items() if n.startswith(m.TEXT)}
+    text_grads = {n: torch.zeros_like(p.data).share_memory_() for n, p in is_text.items()}
+    context = mp.get_context("spawn")
+    pipe, other_end = context.Pipe()
+    worker = context.Process(target=text_worker, daemon=True,
+                             args=(other_end, {n: p.data for n, p in net.p.items()}, text_grads, vocabulary,
+                                   args.seed, args.text))
+    worker.start()
+
     means, last_save, count = np.zeros(4), time.time(), 0
     while True:
         progress = step / args.steps if args.steps else elapsed / 60 / args.minutes
         if progress >= 1:
             break
         start = time.time()
-        rng = np.random.default_rng([args.seed, step])
         share = rate(progress, step)
-        early = progress < 0.12
-        a, aw, stories = text_batch(rng, tok, args.text, early)
+        pipe.send((step, progress < 0.12))
+        rng = np.random.default_rng([args.seed, step, 1])
         b, bw, image, labels = picture_batch(rng, tok, args.pictures)
         if step < 150:                  # the tower learns to see before the text part can look
             scenes = [world.draw_scene(rng) for _ in range(16)]
@@ -192,10 +226,11 @@ def main():
             labels = torch.cat([labels, cell_labels(scenes)])
         soft = net.see(image)
         naming = F.cross_entropy(head(soft.reshape(-1, soft.shape[-1])), labels)
-        text, text_weight, each, each_weight = answer_loss(net, a, aw)
-        (text / (text_weight + 600)).backward()
         view, view_weight, _, _ = answer_loss(net, b, bw, soft[:len(b)])
         (0.6 * view / (view_weight + 200) + (1.0 if step < 150 else 0.3) * naming).backward()
+        stories, story_loss, question_loss, text_tokens = pipe.recv()
+        for n, p in is_text.items():
+            p.grad += text_grads[n]
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for group in adam.param_groups:
             group["lr"] = args.other_rate * share
@@ -204,14 +239,12 @@ def main():
         net.zero_grad(set_to_none=True)
         head.zero_grad(set_to_none=True)
         with open(story_list, "ab") as f:
-            f.write(b"".join(world.story_hash(s).to_bytes(5, "little") for s in stories))
+            f.write(stories)
 
-        answers = each_weight > 1
-        means += [float(each[~answers].mean()), float(each[answers].mean()) if answers.any() else 0.0,
-                  float(view / view_weight), float(naming)]
+        means += [story_loss, question_loss, float(view / view_weight), float(naming)]
         count += 1
         step += 1
-        seen += a.numel() + b.numel()
+        seen += text_tokens + b.numel()
         elapsed += time.time() - start
         if step % 50 == 0:
             s, q, p, n = means / count
@@ -223,6 +256,8 @@ def main():
         if time.time() - last_save > args.save_minutes * 60:
             save()
             last_save = time.time()
+    pipe.send(None)
+    worker.join()
     save()
     print(f"done: {step} steps, {elapsed / 60:.1f} minutes, {seen} tokens")
 

@@ -451,20 +451,39 @@ class Conversation:
 
 
 # The kinds that are learnt last are asked more often.
-HARD = {"nature": 6, "feeling": 6, "helper nature": 6, "animal": 3, "helper animal": 3, "trouble": 3, "rescue": 3}
+HARD = {"nature": 5, "helper nature": 5, "animal": 5, "helper animal": 5, "trouble": 3}
 SHARE = np.array([float(HARD.get(kind, 1)) for kind in QUESTIONS])
 
 
-def questions_turns(rng, c, f, least, most):
+PERSONS = ["hero", "animal", "nature", "helper animal", "helper nature"]
+
+
+def questions_turns(rng, c, f, least, most, kinds=None):
     count = int(rng.integers(least, most + 1))
-    for kind in rng.choice(list(QUESTIONS), count, replace=False, p=SHARE / SHARE.sum()):
+    if kinds is None:
+        kinds = rng.choice(list(QUESTIONS), count, replace=False, p=SHARE / SHARE.sum())
+    for kind in kinds[:count]:
         if rng.random() < 0.04:
             c.turn(pick(rng, NOT_TOLD).format(**f), NOT_TOLD_ANSWER)
         q, a, _ = ask(rng, f, kind)
         c.turn(q, a)
 
 
+def introductions(rng, c):
+    """The two sentences of a story that say who is who, and questions about just that."""
+    f = draw_facts(rng)
+    words = {**f, **PRONOUNS[gender(f["N"])]}
+    both = [pick(rng, OPENING).format(**words), pick(rng, HELPER).format(**words)]
+    kinds = rng.permutation(PERSONS)
+    q, a, _ = ask(rng, f, str(kinds[0]))
+    c.turn(pick(rng, ["\n", " "]) + q, a, story=" ".join(both))
+    questions_turns(rng, c, f, 1, 4, kinds[1:])
+
+
 def text_segment(rng, c):
+    if rng.random() < 0.2:
+        introductions(rng, c)
+        return
     r = rng.random()
     if r < 0.33:
         request, fixed = requests(rng)
@@ -473,17 +492,17 @@ def text_segment(rng, c):
         c.stories.append(story)
         c.turn(request, story, 1.0)
         questions_turns(rng, c, f, 0, 7)
-    elif r < 0.61:
+    elif r < 0.79:
         f = draw_facts(rng)
         story = tell(rng, f)
         c.stories.append(story)
         q, a, _ = ask(rng, f, str(rng.choice(list(QUESTIONS), p=SHARE / SHARE.sum())))
         c.turn(pick(rng, ["\n", " ", " ", "\n\n"]) + q, a, story=story)
         questions_turns(rng, c, f, 1, 7)
-    elif r < 0.81:
+    elif r < 0.87:
         for _ in range(int(rng.integers(1, 5))):
             c.turn(*ask_sum(rng))
-    elif r < 0.91:
+    elif r < 0.94:
         forms, answer = pick(rng, TALK)
         c.turn(pick(rng, forms), answer)
     else:
@@ -506,8 +525,8 @@ def picture_conversation(rng, questions):
     c.image = render(rng, c.scene)
     where = "before" if rng.random() < 0.8 else "after"
     all_questions = picture_questions(rng, c.scene)
-    # Questions of place and of one kind's number are the hardest: they tend to come first.
-    order = sorted(all_questions, key=lambda q: rng.random() * (0.6 if q[2] in SIDES or q[2] == "count kind" else 1.0))
+    # Questions of place are the hardest: they tend to come first.
+    order = sorted(all_questions, key=lambda q: rng.random() * (0.5 if q[2] in SIDES else 1.0))
     for q, a, _ in order[:questions]:
         c.turn(q, a, picture=where)
         where = None

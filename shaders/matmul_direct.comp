@@ -1,0 +1,89 @@
+#version 450
+// matmul_direct: y[t][m] = sum_k weight[m][k] * x[t][k]      for many tokens t, without shared memory
+//
+// What matmul computes, laid out for drivers that run on the CPU. There a load costs one instruction
+// when its address is the same for the whole subgroup and one a lane when it is not, and a barrier
+// costs thousands. So the lanes lie along the tokens, all of them read the same weights, and each
+// activation that a lane loads serves kRowsEach weight rows.
+//
+//   binding 0  quants  [rows][units]    storage type   read
+//   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
+//   binding 2  x       [tokens][cols]   f32            read
+//   binding 3  y       [tokens][rows]   f32            write
+//
+// C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
+#extension GL_GOOGLE_include_directive : require
+#include "params.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 2) const bool kWholeUnits = false;  // cols is a multiple of 16
+layout(constant_id = 3) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
+layout(constant_id = 4) const uint kTokensEach = 4;
+#include "include/weights.glsl"
+#include "include/epilogue.glsl"
+
+layout(binding = 2) readonly buffer X { vec4 x[]; };
+layout(binding = 3) writeonly buffer Y { float y[]; };
+layout(push_constant) uniform Push { LinearParams p; };
+
+vec4 load_x(uint token, uint column) {
+    if (kWholeUnits)
+        return x[token * p.x_stride + column / 4];
+    vec4 value = vec4(0.0);
+    if (column < p.cols) {
+        value = x[token * p.x_stride + column / 4];
+        value = mix(vec4(0.0), value, lessThan(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
+    }
+    return value;
+}
+
+void main() {
+    const uint first_row =
+        (gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x) * kRowsEach;
+    if (first_row >= p.rows)
+        return;
+    const uint first_token =
+        gl_WorkGroupID.y * gl_WorkGroupSize.x * kTokensEach + gl_LocalInvocationID.x;
+
+    float sums[kRowsEach * kTokensEach];
+    for (uint i = 0; i < kRowsEach * kTokensEach; ++i)
+        sums[i] = 0.0;
+
+    for (uint unit = 0; unit * 16 < p.cols; ++unit) {
+        vec4 w[kRowsEach][4];
+        for (uint r = 0; r < kRowsEach; ++r) {
+            vec4 unpacked[4];
+            const float scale = weight16(min(first_row + r, p.rows - 1), unit, p.row_units,
+                                         p.row_scales, unpacked);
+            for (uint i = 0; i < 4; ++i)
+                w[r][i] = unpacked[i] * scale;
+        }
+        for (uint t = 0; t < kTokensEach; ++t) {
+            const uint token = min(first_token + t * gl_WorkGroupSize.x, p.tokens - 1);
+            for (uint i = 0; i < 4; ++i) {
+                const vec4 value = load_x(token, unit * 16 + i * 4);
+                for (uint r = 0; r < kRowsEach; ++r) {
+                    const vec4 products = w[r][i] * value;
+                    sums[r * kTokensEach + t] += (products.x + products.y) + (products.z + products.w);
+                }
+            }
+        }
+    }
+
+    for (uint t = 0; t < kTokensEach; ++t) {
+        const uint token = first_token + t * gl_WorkGroupSize.x;
+        if (token >= p.tokens)
+            continue;
+#ifdef EPILOGUE_GEGLU
+        for (uint r = 0; r < kRowsEach; r += 2)
+            if (first_row + r + 1 < p.rows)
+                y[token * p.y_stride + p.y_first + (first_row + r) / 2] =
+                    gelu(sums[r * kTokensEach + t]) * sums[(r + 1) * kTokensEach + t];
+#else
+        for (uint r = 0; r < kRowsEach; ++r)
+            if (first_row + r < p.rows)
+                y[token * p.y_stride + p.y_first + first_row + r] =
+                    capped(sums[r * kTokensEach + t], p.softcap);
+#endif
+    }
+}
