@@ -49,7 +49,8 @@ struct Config {
     std::optional<float> final_softcap;  // Gemma 2: the same on the logits
     float norm_eps = 0;
     uint32_t max_positions = 0;      // longest context that the model was made for
-    float embed_scale = 0;           // sqrt(hidden_size) rounded to bfloat16, as Gemma was trained
+    float embed_scale = 0;           // sqrt(hidden_size): rounded to bfloat16 as Gemma was trained,
+                                     // or as a GGUF states it, else unrounded as its runtime does
     bool tied_head = true;           // the embedding is the head; else there is lm_head.weight
 
     std::optional<VisionConfig> vision;  // folders only; a GGUF has its own mmproj file
@@ -75,7 +76,8 @@ Config config_from_hf(const nlohmann::json& json, const std::string& path);
 void add_generation_config(Config& config, const nlohmann::json& json, const std::string& path);
 
 // The same from a GGUF header (general.architecture gemma2 or gemma3). The format leaves out
-// the query scale, so it is derived, unless the file has "<arch>.attention.scale" (f32).
+// the query scale, so it is derived, unless the file has "<arch>.attention.scale" (f32); and the
+// embedding scale, which is sqrt(hidden_size) unless it has "<arch>.embedding_scale" (f32).
 // Errors: bad_file, unsupported; the key is named.
 Config config_from_gguf(const Gguf& gguf);
 

@@ -140,7 +140,11 @@ Config config_from_gguf(const Gguf& gguf) {
     config.final_softcap = read_softcap(keys, "final_logit_softcapping", gemma2 ? 30 : 0);
     config.norm_eps = static_cast<float>(keys.real("attention.layer_norm_rms_epsilon"));
     config.max_positions = keys.integer("context_length");
-    config.embed_scale = embedding_scale(config.hidden_size);
+    // A GGUF's weights mean what its own runtime makes of them, and that multiplies by sqrt(hidden) in
+    // float32, where Google's code rounds to bfloat16 (25.298 and 25.25 on 270M: the logits differ by
+    // 0.3 %). A file made from Google's weights may state the rounded one.
+    config.embed_scale = static_cast<float>(
+        keys.real("embedding_scale", std::sqrt(static_cast<double>(config.hidden_size))));
     config.tied_head = !gguf.find_tensor("output.weight");
 
     const Gguf::Tensor* embedding = gguf.find_tensor("token_embd.weight");

@@ -32,6 +32,7 @@ layout(constant_id = 2) const uint kGroup = 1;    // query heads a key/value hea
 layout(constant_id = 3) const uint kTokens = 1;   // rows a tile
 layout(constant_id = 4) const uint kQuads = 8;    // vec4s of head_dim each thread owns
 layout(constant_id = 5) const bool kSplit = false;
+layout(constant_id = 6) const bool kSoftcap = true;
 #include "include/reduce.glsl"
 #include "include/epilogue.glsl"
 
@@ -118,7 +119,9 @@ void main() {
             const uint distance = key > row.position ? key - row.position : row.position - key;
             const bool visible = key < piece_end && key <= row.last_visible &&
                                  (p.window == 0 || distance < p.window);
-            const float score = visible ? capped(scores[i], p.softcap) : kMinusInfinity;
+            if (kSoftcap)
+                scores[i] = capped(scores[i], p.softcap);
+            const float score = visible ? scores[i] : kMinusInfinity;
             const float larger = max(maximum[i], group_max(score));
             const float e = visible ? exp(score - larger) : 0.0;
             const float shrink = exp(maximum[i] - larger);

@@ -4,7 +4,8 @@
 // What matmul computes, laid out for drivers that run on the CPU. There a load costs one instruction
 // when its address is the same for the whole subgroup and one a lane when it is not, and a barrier
 // costs thousands. So the lanes lie along the tokens, all of them read the same weights, and each
-// activation that a lane loads serves kRowsEach weight rows.
+// activation that a lane loads serves kRowsEach weight rows. The loop over k is not unrolled, since
+// such drivers compile a shader on one thread before its first use.
 //
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
@@ -16,7 +17,7 @@
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool kWholeUnits = false;  // cols is a multiple of 16
+layout(constant_id = 2) const bool kWholeQuads = false;  // cols is a multiple of 4
 layout(constant_id = 3) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
 layout(constant_id = 4) const uint kTokensEach = 4;
 #include "include/weights.glsl"
@@ -26,15 +27,11 @@ layout(binding = 2) readonly buffer X { vec4 x[]; };
 layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { LinearParams p; };
 
-vec4 load_x(uint token, uint column) {
-    if (kWholeUnits)
-        return x[token * p.x_stride + column / 4];
-    vec4 value = vec4(0.0);
-    if (column < p.cols) {
-        value = x[token * p.x_stride + column / 4];
-        value = mix(vec4(0.0), value, lessThan(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
-    }
-    return value;
+vec4 load_x(uint token, uint quad) {
+    const vec4 value = x[token * p.x_stride + quad];
+    if (kWholeQuads)
+        return value;
+    return mix(vec4(0.0), value, lessThan(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
 }
 
 void main() {
@@ -49,23 +46,16 @@ void main() {
     for (uint i = 0; i < kRowsEach * kTokensEach; ++i)
         sums[i] = 0.0;
 
-    for (uint unit = 0; unit * 16 < p.cols; ++unit) {
-        vec4 w[kRowsEach][4];
-        for (uint r = 0; r < kRowsEach; ++r) {
-            vec4 unpacked[4];
-            const float scale = weight16(min(first_row + r, p.rows - 1), unit, p.row_units,
-                                         p.row_scales, unpacked);
-            for (uint i = 0; i < 4; ++i)
-                w[r][i] = unpacked[i] * scale;
-        }
+    for (uint quad = 0; quad * 4 < p.cols; ++quad) {
+        vec4 w[kRowsEach];
+        for (uint r = 0; r < kRowsEach; ++r)
+            w[r] = weight4(min(first_row + r, p.rows - 1), quad, p.row_units, p.row_scales);
         for (uint t = 0; t < kTokensEach; ++t) {
             const uint token = min(first_token + t * gl_WorkGroupSize.x, p.tokens - 1);
-            for (uint i = 0; i < 4; ++i) {
-                const vec4 value = load_x(token, unit * 16 + i * 4);
-                for (uint r = 0; r < kRowsEach; ++r) {
-                    const vec4 products = w[r][i] * value;
-                    sums[r * kTokensEach + t] += (products.x + products.y) + (products.z + products.w);
-                }
+            const vec4 v = load_x(token, quad);
+            for (uint r = 0; r < kRowsEach; ++r) {
+                const vec4 products = w[r] * v;
+                sums[r * kTokensEach + t] += (products.x + products.y) + (products.z + products.w);
             }
         }
     }

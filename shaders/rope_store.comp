@@ -11,8 +11,8 @@
 // come from two tables made in double: fine (positions 0..1023) and coarse (multiples of 1024),
 // joined by the addition theorem. Measured against double: 2e-7 at any position up to 1,000,000.
 //
-// One workgroup per head and row. Heads are padded to padded_dim with zeros, so that attention
-// reads whole vec4s whatever head_dim is.
+// One workgroup per head and row. A thread rotates pairs into shared memory, then packs neighbours:
+// heads are padded to padded_dim with zeros, so that attention reads whole vec4s whatever head_dim is.
 //
 //   binding 0  qkv     [rows][(heads + 2 kv_heads) * head_dim]          f32         read
 //   binding 1  rows    [rows]                                           Row         read
@@ -44,39 +44,18 @@ layout(push_constant) uniform Push { RopeStoreParams p; };
 
 const uint kFinePositions = 1024;
 
-uint src_at;      // first element of the head in qkv
-uint norm_at;     // first element of its norm weights
-float norm_scale; // 1 / rms
-
-float normed(uint i) {
-    const float value = qkv[src_at + i];
-    return kNorm ? value * norm_scale * (1.0 + norms[norm_at + i]) : value;
-}
-
-float rotated(uint i, uint position) {
-    if (i >= p.head_dim)
-        return 0.0;
-    const uint half_dim = p.head_dim / 2;
-    const uint pair = i < half_dim ? i : i - half_dim;
-    const vec2 fine = rope[(position % kFinePositions) * half_dim + pair];
-    const uint step_index = min(position / kFinePositions, p.coarse_steps - 1);  // stays in the table
-    const vec2 coarse = rope[(kFinePositions + step_index) * half_dim + pair];
-    const float c = coarse.x * fine.x - coarse.y * fine.y;
-    const float s = coarse.y * fine.x + coarse.x * fine.y;
-    return i < half_dim ? normed(i) * c - normed(i + half_dim) * s
-                        : normed(i) * c + normed(i - half_dim) * s;
-}
+shared float head_values[512];  // the longest head that a config may have
 
 void main() {
     const uint head = gl_WorkGroupID.x;
     const uint r = gl_WorkGroupID.y;
     const Row row = rows[r];
-    src_at = r * p.qkv_stride + head * p.head_dim;
+    const uint src_at = r * p.qkv_stride + head * p.head_dim;
+    const uint half_dim = p.head_dim / 2;
     const bool is_value = head >= p.heads + p.kv_heads;
     const bool is_key = !is_value && head >= p.heads;
 
-    norm_at = is_key ? p.head_dim : 0;
-    norm_scale = 1.0;
+    float norm_scale = 1.0;
     if (kNorm && !is_value) {
         float squares = 0.0;
         for (uint i = gl_LocalInvocationID.x; i < p.head_dim; i += gl_WorkGroupSize.x)
@@ -84,22 +63,46 @@ void main() {
         norm_scale = inversesqrt(group_sum(squares) / float(p.head_dim) + p.eps);
     }
 
-    for (uint quad = gl_LocalInvocationID.x; quad * 4 < p.padded_dim; quad += gl_WorkGroupSize.x) {
-        vec4 value;
-        for (uint j = 0; j < 4; ++j) {
-            const uint i = quad * 4 + j;
-            if (is_value)
-                value[j] = i < p.head_dim ? qkv[src_at + i] : 0.0;
-            else
-                value[j] = rotated(i, row.position);
+    const uint norm_at = is_key ? p.head_dim : 0;
+    const uint fine_at = (row.position % kFinePositions) * half_dim;
+    const uint step_index = min(row.position / kFinePositions, p.coarse_steps - 1);  // in the table
+    const uint coarse_at = (kFinePositions + step_index) * half_dim;
+    for (uint i = gl_LocalInvocationID.x; i < half_dim; i += gl_WorkGroupSize.x) {
+        float a = qkv[src_at + i];
+        float b = qkv[src_at + half_dim + i];
+        if (!is_value) {
+            if (kNorm) {
+                a *= norm_scale * (1.0 + norms[norm_at + i]);
+                b *= norm_scale * (1.0 + norms[norm_at + half_dim + i]);
+            }
+            const vec2 fine = rope[fine_at + i], coarse = rope[coarse_at + i];
+            const float c = coarse.x * fine.x - coarse.y * fine.y;
+            const float s = coarse.y * fine.x + coarse.x * fine.y;
+            const float rotated = a * c - b * s;
+            b = b * c + a * s;
+            a = rotated;
         }
-        if (is_value)
-            values[kv_index(row.sequence, row.position, head - p.heads - p.kv_heads, p.capacity,
-                            p.kv_heads, p.padded_dim) + quad] = kv_pack(value);
-        else if (is_key)
-            keys[kv_index(row.sequence, row.position, head - p.heads, p.capacity, p.kv_heads,
-                          p.padded_dim) + quad] = kv_pack(value);
-        else
+        head_values[i] = a;
+        head_values[half_dim + i] = b;
+    }
+    for (uint i = p.head_dim + gl_LocalInvocationID.x; i < p.padded_dim; i += gl_WorkGroupSize.x)
+        head_values[i] = 0.0;
+    sync_group();
+
+    for (uint quad = gl_LocalInvocationID.x; quad * 4 < p.padded_dim; quad += gl_WorkGroupSize.x) {
+        const uint at = quad * 4;
+        const vec4 value = vec4(head_values[at], head_values[at + 1], head_values[at + 2],
+                                head_values[at + 3]);
+        if (!is_value && !is_key) {
             q[(r * p.heads + head) * (p.padded_dim / 4) + quad] = value * p.query_scale;
+            continue;
+        }
+        const uint kv_head = head - p.heads - (is_value ? p.kv_heads : 0);
+        const uint to = kv_index(row.sequence, row.position, kv_head, p.capacity, p.kv_heads,
+                                 p.padded_dim) + quad;
+        if (is_value)
+            values[to] = kv_pack(value);
+        else
+            keys[to] = kv_pack(value);
     }
 }

@@ -61,23 +61,18 @@ uint candidate_key(uint i) { return from_list ? listed_key[i] : ordered(logits[r
 uint candidate_id(uint i) { return from_list ? listed_id[i] : i; }
 float weight_of(uint key) { return exp(unordered(key) - peak); }
 
-// Counts are below 2^24, so a float sum of them is exact.
-float count_at_least(uint key) {
-    float count = 0.0;
-    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x)
-        if (candidate_key(i) >= key)
-            count += 1.0;
-    return group_sum(count);
-}
-
-float mass_at_least(uint key) {
-    float mass = 0.0;
+// How many candidates have at least this key, and the sum of their weights. Counts are below 2^24, so
+// a float holds them exactly.
+vec2 at_least(uint key) {
+    float count = 0.0, mass = 0.0;
     for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x) {
         const uint k = candidate_key(i);
-        if (k >= key)
+        if (k >= key) {
+            count += 1.0;
             mass += weight_of(k);
+        }
     }
-    return group_sum(mass);
+    return vec2(group_sum(count), group_sum(mass));
 }
 
 // The id limit below which exactly `wanted` candidates equal to `key` lie.
@@ -95,6 +90,26 @@ uint limit_of_ties(uint key, float wanted) {
             low = middle + 1;
     }
     return low;
+}
+
+// Makes the candidates that are kept so far a list in shared memory.
+void list_kept(uint threshold, uint tie_limit) {
+    if (gl_LocalInvocationID.x == 0)
+        listed_count = 0;
+    barrier();
+    for (uint i = gl_LocalInvocationID.x; i < p.vocab; i += gl_WorkGroupSize.x) {
+        const uint key = ordered(logits[row_at + i]);
+        if (key > threshold || (key == threshold && i < tie_limit)) {
+            const uint at = atomicAdd(listed_count, 1);
+            if (at < kListed) {
+                listed_key[at] = key;
+                listed_id[at] = i;
+            }
+        }
+    }
+    barrier();
+    from_list = true;
+    candidates = min(listed_count, kListed);
 }
 
 void main() {
@@ -124,65 +139,47 @@ void main() {
     uint threshold = ordered(kMinusInfinity) + 1;  // what was masked out is never kept
     uint tie_limit = 0xffffffffu;                  // ids that equal the threshold are kept below it
 
-    if (sampling.top_k > 0 && sampling.top_k < p.vocab) {
-        uint low = threshold, high = ordered(best);  // largest key with count >= k
+    // Top-k, then top-p, by the same search: the largest key at which count or mass reaches what is
+    // wanted. One loop and not two calls, because every copy of the search is compiled again.
+    for (uint filter_index = 0; filter_index < 2; ++filter_index) {
+        const bool by_count = filter_index == 0;
+        float wanted;
+        if (by_count) {
+            if (sampling.top_k == 0 || sampling.top_k >= p.vocab)
+                continue;
+            wanted = float(sampling.top_k);
+        } else {
+            if (sampling.top_p >= 1.0)
+                continue;
+            // Ties that top-k has cut away do not count; a list does not hold them any more.
+            const vec2 kept = at_least(threshold);
+            float all = kept.y;
+            if (!from_list && tie_limit != 0xffffffffu)
+                all -= weight_of(threshold) * (kept.x - float(sampling.top_k));
+            wanted = sampling.top_p * all;
+        }
+        uint low = threshold, high = ordered(best);
         while (low < high) {
             const uint middle = low + (high - low + 1) / 2;
-            if (count_at_least(middle) >= float(sampling.top_k))
+            const vec2 here = at_least(middle);
+            if ((by_count ? here.x : here.y) >= wanted)
                 low = middle;
             else
                 high = middle - 1;
         }
-        threshold = low;
-        const float above = low == 0xffffffffu ? 0.0 : count_at_least(low + 1);
-        const float here = count_at_least(low) - above;
-        if (above + here > float(sampling.top_k))
-            tie_limit = limit_of_ties(low, float(sampling.top_k) - above);
-
-        if (sampling.top_k <= kListed) {
-            if (lane == 0)
-                listed_count = 0;
-            barrier();
-            for (uint i = lane; i < p.vocab; i += gl_WorkGroupSize.x) {
-                const uint key = ordered(logits[row_at + i]);
-                if (key > threshold || (key == threshold && i < tie_limit)) {
-                    const uint at = atomicAdd(listed_count, 1);
-                    if (at < kListed) {
-                        listed_key[at] = key;
-                        listed_id[at] = i;
-                    }
-                }
-            }
-            barrier();
-            from_list = true;
-            candidates = min(listed_count, kListed);
-        }
-    }
-
-    if (sampling.top_p < 1.0) {
-        // Ties that top-k cut away must not count; in the list they are gone already.
-        const float all = from_list || tie_limit == 0xffffffffu
-                              ? mass_at_least(threshold)
-                              : mass_at_least(threshold + 1) +
-                                    weight_of(threshold) *
-                                        (float(sampling.top_k) - count_at_least(threshold + 1));
-        const float wanted = sampling.top_p * all;
-        uint low = threshold, high = ordered(best);  // largest key with mass >= wanted
-        while (low < high) {
-            const uint middle = low + (high - low + 1) / 2;
-            if (mass_at_least(middle) >= wanted)
-                low = middle;
-            else
-                high = middle - 1;
-        }
-        const float above = low == 0xffffffffu ? 0.0 : mass_at_least(low + 1);
-        const float needed = max(1.0, ceil((wanted - above) / weight_of(low) - 1e-4));
-        const float here = count_at_least(low) - (low == 0xffffffffu ? 0.0 : count_at_least(low + 1));
+        // The key of the best is below 0xffffffff, so low + 1 does not wrap.
+        const vec2 above = at_least(low + 1);
+        const float ties = at_least(low).x - above.x;
+        const float needed =
+            by_count ? wanted - above.x
+                     : max(1.0, ceil((wanted - above.y) / weight_of(low) - 1e-4));
         if (low > threshold)
             tie_limit = 0xffffffffu;
         threshold = low;
-        if (needed < here)
+        if (needed < ties)
             tie_limit = min(tie_limit, limit_of_ties(low, needed));
+        if (by_count && sampling.top_k <= kListed)
+            list_kept(threshold, tie_limit);
     }
 
     const float least = best + sampling.log_min_p;

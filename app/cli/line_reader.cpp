@@ -32,6 +32,7 @@ struct LineReader::Editor {
     Editor& operator=(const Editor&) = delete;
 
     Outcome read(const char* with_prompt, std::string& text);
+    void remember(const std::string& text);
 
     static Editor& of(EditLine* line);
     static char* show_prompt(EditLine* line);
@@ -61,11 +62,6 @@ LineReader::Editor::Editor(const std::string& file) : history_file(file) {
 }
 
 LineReader::Editor::~Editor() {
-    if (history && !history_file.empty()) {
-        const platform::PrivateFiles only_here;
-        HistEvent event;
-        ::history(history, &event, H_SAVE, history_file.c_str());
-    }
     if (line)
         el_end(line);
     if (history)
@@ -92,8 +88,11 @@ int LineReader::Editor::read_character(EditLine* line, wchar_t* character) {
         case platform::Wake::end: return 0;
         case platform::Wake::interrupted: editor.interrupted = true; return -1;
         case platform::Wake::redraw:
-            // After a stop the shell may have left the terminal in another mode.
+            // After a stop the shell may have left the terminal in another mode. What was drawn for
+            // another width is not where the library thinks: begin at the left, with nothing below.
             el_set(line, EL_PREP_TERM, 1);
+            std::fputs("\r\033[J", editor.screen);
+            std::fflush(editor.screen);
             el_resize(line);
             el_set(line, EL_REFRESH);
             continue;
@@ -125,11 +124,24 @@ LineReader::Outcome LineReader::Editor::read(const char* with_prompt, std::strin
     text.assign(typed, static_cast<size_t>(count));
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
         text.pop_back();
-    if (!text.empty()) {
-        HistEvent event;
-        ::history(history, &event, H_ENTER, text.c_str());
-    }
+    remember(text);
     return Outcome::line;
+}
+
+// Saved line by line, since closing the terminal's window ends the process; and under another name
+// first, so that it never ends with half a file.
+void LineReader::Editor::remember(const std::string& text) {
+    if (text.empty())
+        return;
+    HistEvent event;
+    ::history(history, &event, H_ENTER, text.c_str());
+    if (history_file.empty())
+        return;
+    const platform::PrivateFiles only_here;
+    const std::string draft = history_file + format_text(".%d", platform::process_id());
+    if (::history(history, &event, H_SAVE, draft.c_str()) < 0 ||
+        std::rename(draft.c_str(), history_file.c_str()) != 0)
+        std::remove(draft.c_str());  // a history that cannot be kept is no reason to stop
 }
 
 LineReader::LineReader(const std::string& history_file) {

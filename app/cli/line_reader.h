@@ -10,7 +10,7 @@ class LineReader {
 public:
     // history_file: where the lines typed on a terminal are kept; "" = nowhere.
     explicit LineReader(const std::string& history_file);
-    ~LineReader();  // writes the history
+    ~LineReader();
 
     bool is_terminal() const { return editor_ != nullptr; }
 

@@ -43,6 +43,7 @@ int32_t likeliest(std::span<const float> logits) {
 
 int logits(const LogitsFlags& flags) {
     platform::watch_interrupts();
+    NpyWriter file(flags.out);  // before the work, which would be lost
     Session session = open_session(flags, false);
     Model& model = *session.model;
     Context context(model, flags.context);
@@ -51,7 +52,7 @@ int logits(const LogitsFlags& flags) {
     if (tokens.size() + flags.generate > context.context())
         fail(Fault::bad_input, "%zu tokens and %u to generate are more than the context holds (%u).",
              tokens.size(), flags.generate, context.context());
-    NpyWriter file(flags.out, (flags.last ? 1 : tokens.size()) + flags.generate, vocab);
+    file.begin((flags.last ? 1 : tokens.size()) + flags.generate, vocab);
 
     // Chunk by chunk, so that the host holds the rows of one chunk only.
     const size_t chunk = std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context.max_chunk());

@@ -12,8 +12,7 @@ namespace olivine {
 
 static_assert(std::endian::native == std::endian::little);
 
-NpyWriter::NpyWriter(const std::string& path, uint64_t rows, uint64_t cols)
-    : path_(path), draft_(path), left_(rows * cols) {
+NpyWriter::NpyWriter(const std::string& path) : path_(path), draft_(path) {
     std::error_code error;
     const std::filesystem::file_status there = std::filesystem::status(path, error);
     if (std::filesystem::is_directory(there))
@@ -25,6 +24,10 @@ NpyWriter::NpyWriter(const std::string& path, uint64_t rows, uint64_t cols)
     file_ = std::fopen(draft_.c_str(), "wb");
     if (!file_)
         give_up();
+}
+
+void NpyWriter::begin(uint64_t rows, uint64_t cols) {
+    left_ = rows * cols;
     std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" +
                          std::to_string(rows) + ", " + std::to_string(cols) + "), }";
     constexpr size_t kPreamble = 10;  // magic, version, length of the header
@@ -33,6 +36,7 @@ NpyWriter::NpyWriter(const std::string& path, uint64_t rows, uint64_t cols)
     const unsigned char preamble[kPreamble] = {
         0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<unsigned char>(header.size() & 255),
         static_cast<unsigned char>(header.size() >> 8)};
+    errno = 0;
     if (std::fwrite(preamble, 1, kPreamble, file_) != kPreamble ||
         std::fwrite(header.data(), 1, header.size(), file_) != header.size())
         give_up();

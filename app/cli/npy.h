@@ -12,11 +12,13 @@ namespace olivine {
 class NpyWriter {
 public:
     // Throws bad_input when the file cannot be made.
-    NpyWriter(const std::string& path, uint64_t rows, uint64_t cols);
+    explicit NpyWriter(const std::string& path);
     ~NpyWriter();  // without finish(): leaves no file behind
     NpyWriter(const NpyWriter&) = delete;
     NpyWriter& operator=(const NpyWriter&) = delete;
 
+    // Once, before the rows.
+    void begin(uint64_t rows, uint64_t cols);
     // Whole rows. Throws bad_input when the disk is full.
     void write(std::span<const float> rows);
     void finish();
@@ -27,7 +29,7 @@ private:
     std::string path_;
     std::string draft_;  // where it is written; path_ itself for a pipe or device
     std::FILE* file_ = nullptr;
-    uint64_t left_;      // values to come
+    uint64_t left_ = 0;  // values to come
 };
 
 }  // namespace olivine

@@ -14,7 +14,7 @@ constexpr size_t kMostPromptBytes = size_t{64} << 20;  // many times the longest
 
 struct RunFlags : Flags {
     std::optional<std::string> prompt;  // none, or "-": standard input
-    std::string dash;
+    std::vector<std::string> rest;      // what is no flag: a lone "-" asks for standard input
 };
 
 std::string read_all_input() {
@@ -36,8 +36,11 @@ std::string read_all_input() {
 }
 
 std::string read_prompt(const RunFlags& flags) {
-    const bool asked = !flags.dash.empty() || flags.prompt == "-";
-    if (!flags.dash.empty() && flags.prompt && flags.prompt != "-")
+    for (const std::string& each : flags.rest)
+        if (each != "-")
+            fail_usage("'%s' is no flag of run; the prompt is given by -p TEXT.", each.c_str());
+    const bool asked = !flags.rest.empty() || flags.prompt == "-";
+    if (!flags.rest.empty() && flags.prompt && flags.prompt != "-")
         fail_usage("The prompt is given by -p and asked from standard input by -.");
     std::string text;
     if (flags.prompt && !asked) {
@@ -78,16 +81,15 @@ Command add_run(CLI::App& app) {
     add_text(app, "-p,--prompt", "TEXT",
              "What to ask; - or nothing: what standard input has",
              [=](const std::string& text) { flags->prompt = text; });
-    add_text(app, "dash", "-", "The prompt comes from standard input", [=](const std::string& text) {
-        if (text != "-")
-            fail_usage("'%s' is no flag; the prompt is given by -p TEXT.", text.c_str());
-        flags->dash = text;
-    })->group("");  // -p says it too
+    app.allow_extras();
     add_answer_flags(app, *flags);
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);
     add_verbose_flag(app, *flags);
-    return [=] { return run(*flags); };
+    return [=, &app] {
+        flags->rest = app.remaining();
+        return run(*flags);
+    };
 }
 
 }  // namespace olivine

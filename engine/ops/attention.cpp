@@ -9,8 +9,9 @@ namespace olivine {
 namespace {
 
 // Queries that share every key a workgroup reads. More reuse, more registers: 8 queries with a
-// 256-wide head are 64 floats a thread at 32 threads.
-constexpr uint32_t kQueriesPerTile = 8;
+// 256-wide head are 64 floats a thread at 32 threads. Software drivers have 8 or fewer threads, and
+// compile the unrolled queries on one thread before the first token.
+uint32_t queries_per_tile(const Device& device) { return device.capabilities().software ? 4 : 8; }
 
 }  // namespace
 
@@ -32,7 +33,7 @@ void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer
                                const Slice& rows, const HeadShape& shape, float softcap,
                                const Activation& dst, const AttentionScratch& scratch) {
     const uint32_t group = shape.heads / shape.kv_heads;
-    record(recorder, std::max(1u, kQueriesPerTile / group), false, {}, q, layer, rows, shape, softcap,
+    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q, layer, rows, shape, softcap,
            dst, scratch);
 }
 
@@ -54,7 +55,7 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
     const uint32_t quads = (shape.padded_dim() / 4 + threads - 1) / threads;
     const Pipeline& pipeline = variants_.get(
         "attention_" + kv_suffix(device, layer.type) + subgroup_suffix(device), threads,
-        {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u});
+        {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u});
     const shader::AttentionParams params{.heads = shape.heads,
                                          .kv_heads = shape.kv_heads,
                                          .head_dim = shape.head_dim,

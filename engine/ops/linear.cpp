@@ -23,17 +23,18 @@ struct Shape {
     uint32_t rows, tokens;
 };
 
-Shape shape_for(const Device& device, uint32_t tokens, bool whole_units) {
-    const uint32_t whole = whole_units;
+Shape shape_for(const Device& device, uint32_t tokens, uint32_t cols) {
+    const uint32_t whole = cols % 16 == 0;
     if (tokens <= Linear::kMaxVectorTokens)
         return {"matvec", device.subgroup_threads(),
                 {kVectorRows, std::bit_ceil(tokens), whole}, kVectorRows, tokens};
     if (device.capabilities().software) {
-        // Measured on lavapipe (Mesa 25.0) over 270M Q8_0, CPU seconds for 128 tokens: 4 x 4 7.1,
-        // 8 x 1 7.5, 4 x 2 6.4, 8 x 2 6.2, 8 x 4 6.2.
-        constexpr uint32_t kRowsEach = 8, kTokensEach = 2;
+        // Rows x tokens, measured on lavapipe (Mesa 25.0): tokens/s for a 128-token prompt of 270M Q8_0,
+        // and seconds to the built-in model's first token with empty shader caches (the driver
+        // compiles on one thread, at first use):  4 x 2 34, 3.3;  4 x 4 42, 3.7;  8 x 4 46, 5.2.
+        constexpr uint32_t kRowsEach = 4, kTokensEach = 4;
         const uint32_t threads = device.subgroup_threads();
-        return {"matmul_direct", threads, {whole, kRowsEach, kTokensEach}, kRowsEach,
+        return {"matmul_direct", threads, {cols % 4 == 0, kRowsEach, kTokensEach}, kRowsEach,
                 threads * kTokensEach};
     }
     // 4 x 4 sums a thread: 64 x 64 tiles by 256 threads, 32 x 32 where there are fewer.
@@ -52,7 +53,7 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& 
     assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
     Device& device = variants_.device();
     const RowLayout& layout = weight.layout();
-    const Shape shape = shape_for(device, x.rows, layout.cols % 16 == 0);
+    const Shape shape = shape_for(device, x.rows, layout.cols);
     std::string variant = shape.shader + ("_" + type_suffix(weight.type()));
     if (geglu)
         variant += "_geglu";

@@ -1,4 +1,4 @@
-// Reads 16 neighbouring weights of one row, for every storage type.
+// Reads 16 (weight16) or 4 (weight4) neighbouring weights of one row, for every storage type.
 //
 // A row is cut into units of 16 elements, padded with zeros to whole blocks of 32 (two units):
 //
@@ -73,5 +73,27 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[3] = nibbles(a.y >> 16);
 #endif
     return (block & 1u) == 0u ? pair.x : pair.y;
+#endif
+}
+
+// The scaled values of elements 4 * quad to 4 * quad + 3 of a row.
+vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
+#if defined(WEIGHT_F32)
+    return uintBitsToFloat(quants[row * row_units * 4 + quad]);
+#elif defined(WEIGHT_F16)
+    const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
+    return vec4(unpackHalf2x16(quants[at][half_at]), unpackHalf2x16(quants[at][half_at + 1]));
+#elif defined(WEIGHT_BF16)
+    const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
+    return bf16_pair_of_words(quants[at][half_at], quants[at][half_at + 1]);
+#else
+    const uint block = quad / 8;
+    const vec2 pair = unpackHalf2x16(scales[row * row_scales + block / 2]);
+    const float scale = (block & 1u) == 0u ? pair.x : pair.y;
+#if defined(WEIGHT_Q8_0)
+    return signed_bytes(quants[row * row_units + quad / 4][quad & 3u]) * scale;
+#else
+    return nibbles(quants[row * row_units + quad / 4][(quad >> 1) & 1u] >> (16 * (quad & 1u))) * scale;
+#endif
 #endif
 }

@@ -23,6 +23,7 @@ expect 2 "no subcommand"
 expect 2 "unknown subcommand" sing
 expect 2 "unknown flag" run --loud -p hello
 expect 2 "pictures are not there yet" run --image a.png -p hello
+says "'--image' is no flag of run"
 expect 2 "missing value" run -p
 expect 2 "stray word" run hello
 expect 2 "two prompts" run -p hello -
@@ -164,11 +165,11 @@ done
 
 expect 5 "a budget of 100 KiB" run -p hello --vram-budget 100K
 says "needs [0-9]+ bytes.* 102400 are available"
-expect 5 "too long a context" run -p hello --vram-budget 8M --ctx 100000
+expect 5 "too long a context" run -p hello --vram-budget 7M --ctx 100000
 says "longest context that fits is [1-9][0-9]* tokens"
 longest=$(sed -n 's/.*that fits is \([0-9]*\) tokens.*/\1/p' "$scratch/err")
-expect 0 "the longest context that fits" run -p hello --vram-budget 8M --ctx "$longest"
-expect 5 "one token more" run -p hello --vram-budget 8M --ctx $((longest + 1))
+expect 0 "the longest context that fits" run -p hello --vram-budget 7M --ctx "$longest"
+expect 5 "one token more" run -p hello --vram-budget 7M --ctx $((longest + 1))
 
 # ---- odd text ---------------------------------------------------------------------------------
 

@@ -289,13 +289,14 @@ TEST_CASE("encoding takes linear time", "[cpu][tokenizer]") {
     for (const std::string unit :
          {"x", " ", "the model of a user. ", "\U0001F642", "\xFF", "<", "<unused1", "ab"}) {
         std::string text;
-        while (text.size() < size_t{1} << 20)
+        while (text.size() < (kSanitized ? size_t{1} << 16 : size_t{1} << 20))
             text += unit;
         CAPTURE(unit);
         const std::clock_t start = std::clock();  // this process's own time
         const Ids ids = tokenizer.encode(text, unit[0] == '<');
         const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-        CHECK(decode(tokenizer, ids) == text);
+        const bool same = decode(tokenizer, ids) == text;  // too long to print
+        CHECK(same);
         if (!kSanitized)
             CHECK(seconds < 1.0);
     }

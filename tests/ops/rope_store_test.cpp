@@ -115,8 +115,7 @@ void check(OpTest& test, const Case& c) {
 }  // namespace
 
 TEST_CASE("rope_store norms, rotates and stores", "[op][rope_store]") {
-    const std::string variant = GENERATE(from_range(variants(true)));
-    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
     OpTest test(variant);
     for (const uint32_t width : {2u, 18u, 32u, 128u, 256u})
@@ -126,8 +125,7 @@ TEST_CASE("rope_store norms, rotates and stores", "[op][rope_store]") {
 }
 
 TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {
-    const std::string variant = GENERATE(from_range(variants(true)));
-    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
     OpTest test(variant);
     check(test, {.shape = {4, 2, 18}, .type = type, .norm = false, .rows = consecutive(3, 4)});
@@ -135,8 +133,7 @@ TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {
 }
 
 TEST_CASE("rope_store wraps around a ring and keeps sequences apart", "[op][rope_store]") {
-    const std::string variant = GENERATE(from_range(variants(true)));
-    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
     OpTest test(variant);
     // Slots 9, 10, 0, 1, 2; the other slots keep what they had.

@@ -40,19 +40,29 @@ CATCH_REGISTER_LISTENER(ReleaseDevices)
 
 }  // namespace
 
-std::vector<std::string> variants(bool kv) {
+std::vector<std::string> variants() {
     const Device& device = bench("all rungs").device;
-    const bool subgroup = device.has(Rung::subgroup), storage16 = device.has(Rung::storage16);
     std::vector<std::string> names = {"all rungs"};
-    if (subgroup || (kv && storage16))
+    if (device.has(Rung::subgroup))
         names.emplace_back("tier 0");
-    if (kv && subgroup && storage16) {
-        names.emplace_back("subgroup");
-        names.emplace_back("storage16");
-    }
     if (device.capabilities().software)
         names.emplace_back("as GPU");
     return names;
+}
+
+std::vector<KvVariant> kv_variants() {
+    const Device& device = bench("all rungs").device;
+    const bool subgroup = device.has(Rung::subgroup), storage16 = device.has(Rung::storage16);
+    std::vector<KvVariant> list = {{"all rungs", KvType::f32}, {"all rungs", KvType::f16}};
+    if (subgroup)
+        list.push_back({"tier 0", KvType::f32});
+    if (subgroup || storage16)
+        list.push_back({"tier 0", KvType::f16});
+    if (subgroup && storage16) {
+        list.push_back({"subgroup", KvType::f16});
+        list.push_back({"storage16", KvType::f16});
+    }
+    return list;
 }
 
 OpTest::OpTest(const std::string& variant)

@@ -20,12 +20,19 @@ struct Bench {
 
 // Names of the variants that differ on the machine's device:
 //   tier 0       no rung at all
-//   storage16    16-bit storage alone
-//   subgroup     subgroup arithmetic alone
 //   all rungs    what users run
 //   as GPU       all rungs, with a GPU's workgroups and copies where the device is a software one
-// `kv`: also those that differ only in how keys and values are stored.
-std::vector<std::string> variants(bool kv = false);
+std::vector<std::string> variants();
+
+// The same for operations on keys and values, whose storage makes further variants:
+//   storage16    16-bit storage alone
+//   subgroup     subgroup arithmetic alone
+// Their workgroups are the same on every kind of device.
+struct KvVariant {
+    std::string name;
+    KvType type;
+};
+std::vector<KvVariant> kv_variants();
 
 // Keeps a test case to the rule that the validation layers say nothing.
 class OpTest {

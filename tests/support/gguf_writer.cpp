@@ -122,6 +122,7 @@ void add_metadata(GgufWriter& writer, const Config& config) {
     writer.add_u32(prefix + "attention.value_length", config.head_dim);
     writer.add_f32(prefix + "attention.layer_norm_rms_epsilon", config.norm_eps);
     writer.add_f32(prefix + "attention.scale", config.query_scale);
+    writer.add_f32(prefix + "embedding_scale", config.embed_scale);
     writer.add_u32(prefix + "attention.sliding_window", config.sliding_window);
     std::vector<bool> local = config.global_layers;
     local.flip();

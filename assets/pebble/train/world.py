@@ -84,8 +84,7 @@ def gender(name):
 
 def consistent(f):
     """The rules a story keeps beside its grammar."""
-    return (f["N"] != f["H"] and f["A"] != f["B"] and f["D"] != f["E"]
-            and (f["kind"] != "blown" or f["W"] == "windy"))
+    return (f["N"] != f["H"] and f["A"] != f["B"] and (f["kind"] != "blown" or f["W"] == "windy"))
 
 
 def held_out(f):
@@ -175,19 +174,24 @@ def story_hash(text):
 # Questions about a story
 # ---------------------------------------------------------------------------------------------
 
+# Kind -> (forms, answer); a form may bring its own answer, and an answer may depend on the trouble.
 QUESTIONS = {
     "hero": (["Who is the story about?", "Who is this story about?"],
              "It is about {N} the {A}."),
-    "animal": (["What animal is {N}?", "What kind of animal is {N}?"], "{N} is a {A}."),
-    "nature": (["What was {N} like?", "How was {N}?"], "{N} was {D}."),
+    "animal": (["What animal is {N}?", "What animal is the story about?", "What kind of animal is the story about?"],
+               "{N} is a {A}."),
+    "nature": (["What was {N} like?", ("What was the {A} like?", "The {A} was {D}."),
+                ("How was the {A}?", "The {A} was {D}.")], "{N} was {D}."),
     "home": (["Where did {N} live?", "Where was the home of {N}?"], "{N} lived {L}."),
     "thing": (["What did {N} have?", "What did {N} own?"], "{N} had a {C} {O}."),
     "colour": (["What colour was the {O}?", "What color was the {O}?"], "The {O} was {C}."),
     "weather": (["What was the weather like?", "How was the weather?"], "It was {W}."),
     "feeling": (["How did {N} feel?", "How did {N} feel about it?"], "{N} felt {F}."),
     "helper": (["Who helped {N}?", "Who was the helper?"], "{H} helped {N}."),
-    "helper animal": (["What animal is {H}?", "What kind of animal is {H}?"], "{H} is a {B}."),
-    "helper nature": (["What was {H} like?", "How was {H}?"], "{H} was {E}."),
+    "helper animal": (["What animal is {H}?", "What animal helped {N}?", "What animal was the helper?"],
+                      "{H} is a {B}."),
+    "helper nature": (["What was {H} like?", ("What was the {B} like?", "The {B} was {E}."),
+                       ("How was the {B}?", "The {B} was {E}.")], "{H} was {E}."),
     "trouble": (["What happened to the {O}?", "What went wrong?"],
                 {"lost": "{N} lost the {O} {P}.", "fell": "The {O} fell into {X}.",
                  "broke": "The {O} {K}.", "blown": "The wind blew the {O} onto {Y}."}),
@@ -208,7 +212,10 @@ def ask(rng, f, kind=None):
     forms, answer = QUESTIONS[kind]
     if isinstance(answer, dict):
         answer = answer[f["kind"]]
-    return pick(rng, forms).format(**f), answer.format(**f), kind
+    form = pick(rng, forms)
+    if isinstance(form, tuple):
+        form, answer = form
+    return form.format(**f), answer.format(**f), kind
 
 
 def requests(rng, plain=0.3):
