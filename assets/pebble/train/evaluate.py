@@ -113,9 +113,9 @@ class OlivineChat:
 # What is asked; every set is fixed by its seed
 # ---------------------------------------------------------------------------------------------
 
-def story_questions(count, seed=1001):
+def story_questions(count, exam, seed=1001):
     """Prompts of a held-out story and one question: (prompt, answer, kind)."""
-    rng, out, kinds = np.random.default_rng(seed), [], list(world.QUESTIONS)
+    rng, out, kinds = np.random.default_rng([exam, seed]), [], list(world.QUESTIONS)
     for i in range(count):
         f = world.draw_facts(rng, hold=True)
         q, a, kind = world.ask(rng, f, kinds[i % len(kinds)])
@@ -123,9 +123,9 @@ def story_questions(count, seed=1001):
     return out
 
 
-def second_questions(count, seed=1002):
+def second_questions(count, exam, seed=1002):
     """The second question of a conversation about a held-out story: (history, prompt, answer, kind)."""
-    rng, out, kinds = np.random.default_rng(seed), [], list(world.QUESTIONS)
+    rng, out, kinds = np.random.default_rng([exam, seed]), [], list(world.QUESTIONS)
     for i in range(count):
         f = world.draw_facts(rng, hold=True)
         first = world.ask(rng, f)
@@ -134,8 +134,8 @@ def second_questions(count, seed=1002):
     return out
 
 
-def sums(count, seed=1003):
-    rng = np.random.default_rng(seed)
+def sums(count, exam, seed=1003):
+    rng = np.random.default_rng([exam, seed])
     chosen = rng.permutation(len(world.SUMS))[:count]
     return [(*world.ask_sum(rng, world.SUMS[i]), "sum") for i in chosen]
 
@@ -144,14 +144,14 @@ def talk():
     return [(form, answer, answer[:20]) for forms, answer in world.TALK for form in forms]
 
 
-def unknown(count, seed=1004):
-    rng = np.random.default_rng(seed)
+def unknown(count, exam, seed=1004):
+    rng = np.random.default_rng([exam, seed])
     return [(world.ask_unknown(rng), world.UNKNOWN_ANSWER, "unknown") for _ in range(count)]
 
 
-def picture_questions(count, seed=1005):
+def picture_questions(count, exam, seed=1005):
     """Held-out scenes, one question each: (image, question, answer, kind)."""
-    rng, out = np.random.default_rng(seed), []
+    rng, out = np.random.default_rng([exam, seed]), []
     kinds = ["list", "count", "count kind", "colour", "shape"] + list(world.SIDES)
     while len(out) < count:
         scene = world.draw_scene(rng, hold=True)
@@ -162,9 +162,9 @@ def picture_questions(count, seed=1005):
     return out
 
 
-def requested_stories(count, seed=1006):
+def requested_stories(count, exam, seed=1006):
     """Requests that name what the story is about: (request, facts that it fixes)."""
-    rng, out = np.random.default_rng(seed), []
+    rng, out = np.random.default_rng([exam, seed]), []
     while len(out) < count:
         text, fixed = world.requests(rng)
         if fixed:
@@ -204,7 +204,8 @@ def main():
     ap.add_argument("--questions", type=int, default=420)
     ap.add_argument("--pictures", type=int, default=450)
     ap.add_argument("--others", type=int, default=200, help="sums, unknown questions, requested stories")
-    ap.add_argument("--seed", type=int, default=7)
+    ap.add_argument("--seed", type=int, default=7, help="of the sampling")
+    ap.add_argument("--exam", type=int, default=1, help="which draw of the questions")
     ap.add_argument("--show", type=int, default=3, help="wrong answers to print for each kind")
     ap.add_argument("--story-list", default=f"{HERE}/stories.bin")
     args = ap.parse_args()
@@ -230,22 +231,22 @@ def main():
         print(f"    not grammatical: {s}")
     print(f"    the first: {told[0]}")
 
-    wishes = requested_stories(args.others)
+    wishes = requested_stories(args.others, args.exam)
     facts = [world.parse(s) for s in engine.answers([w[0] for w in wishes], sample=True, seed=args.seed + 1)]
     kept = sum(f is not None and all(f[k] == v for k, v in fixed.items()) for (_, fixed), f in zip(wishes, facts))
     scores["story obeys"] = kept / len(wishes)
     print(f"requested stories: {kept} of {len(wishes)} grammatical and about what was asked")
 
-    cases = story_questions(args.questions)
+    cases = story_questions(args.questions, args.exam)
     exact("story questions", cases, engine.answers([c[0] for c in cases]), scores, args.show)
     if args.torch:
-        cases = second_questions(args.questions)
+        cases = second_questions(args.questions, args.exam)
         given = engine.answers([c[1] for c in cases], histories=[c[0] for c in cases])
         exact("second questions", cases, given, scores, args.show)
-    for title, cases in (("sums", sums(args.others)), ("talk", talk()), ("unknown", unknown(args.others))):
+    for title, cases in (("sums", sums(args.others, args.exam)), ("talk", talk()), ("unknown", unknown(args.others, args.exam))):
         exact(title, cases, engine.answers([c[0] for c in cases]), scores, args.show)
     if args.torch:
-        cases = picture_questions(args.pictures)
+        cases = picture_questions(args.pictures, args.exam)
         given = engine.answers([c[1] for c in cases], images=[c[0] for c in cases])
         exact("pictures", cases, given, scores, args.show)
 
