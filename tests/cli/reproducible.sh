@@ -38,7 +38,9 @@ done
 "$olivine" logits --tokens 2,5,7,11,13,17,19,23 --last --out "$scratch/last.npy" 2>/dev/null
 "$olivine" logits --tokens "[2, 5, 7, 11, 13, 17, 19, 23]" --out "$scratch/all.npy" 2>/dev/null
 code=0
-/usr/bin/env python3 - "$scratch" >"$scratch/out" 2>"$scratch/err" <<'END' || code=$?
+python=python3  # Debian's has the numpy that the set-up installs, another one in PATH may not
+[[ ! -x /usr/bin/python3 ]] || python=/usr/bin/python3
+$python - "$scratch" >"$scratch/out" 2>"$scratch/err" <<'END' || code=$?
 import sys
 try:
     import numpy as np

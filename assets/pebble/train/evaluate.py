@@ -93,16 +93,19 @@ class OlivineRun:
 
 class OlivineChat:
     """All prompts through one process: olivine chat in a pipe, one message a line, one line of
-    answer each, /clear between them.  Pebble never answers with more than one line."""
+    answer each, /clear between them.  Pebble never answers with more than one line.  After /clear
+    the chat starts from its seed again, so what is sampled goes through OlivineRun."""
 
     def __init__(self, binary, folder):
         self.command = [binary, "chat", "-m", folder]
+        self.single = OlivineRun(binary, folder)
 
     def answers(self, prompts, sample=False, seed=0):
+        if sample:
+            return self.single.answers(prompts, True, seed)
         lines = "".join(p.replace("\n", " ") + "\n/clear\n" for p in prompts)
-        how = [] if sample else ["--temp", "0"]
-        done = subprocess.run(self.command + ["-n", str(LONGEST), "--seed", str(seed)] + how, input=lines,
-                              check=True, capture_output=True, text=True)
+        done = subprocess.run(self.command + ["-n", str(LONGEST), "--seed", str(seed), "--temp", "0"],
+                              input=lines, check=True, capture_output=True, text=True)
         out = [line.strip() for line in done.stdout.split("\n") if line.strip()]
         if len(out) != len(prompts):
             raise SystemExit(f"olivine chat gave {len(out)} lines for {len(prompts)} messages")
@@ -232,7 +235,7 @@ def main():
     print(f"    the first: {told[0]}")
 
     wishes = requested_stories(args.others, args.exam)
-    facts = [world.parse(s) for s in engine.answers([w[0] for w in wishes], sample=True, seed=args.seed + 1)]
+    facts = [world.parse(s) for s in engine.answers([w[0] for w in wishes], sample=True, seed=args.seed + 10000)]
     kept = sum(f is not None and all(f[k] == v for k, v in fixed.items()) for (_, fixed), f in zip(wishes, facts))
     scores["story obeys"] = kept / len(wishes)
     print(f"requested stories: {kept} of {len(wishes)} grammatical and about what was asked")
@@ -243,7 +246,8 @@ def main():
         cases = second_questions(args.questions, args.exam)
         given = engine.answers([c[1] for c in cases], histories=[c[0] for c in cases])
         exact("second questions", cases, given, scores, args.show)
-    for title, cases in (("sums", sums(args.others, args.exam)), ("talk", talk()), ("unknown", unknown(args.others, args.exam))):
+    for title, cases in (("sums", sums(args.others, args.exam)), ("talk", talk()),
+                         ("unknown", unknown(args.others, args.exam))):
         exact(title, cases, engine.answers([c[0] for c in cases]), scores, args.show)
     if args.torch:
         cases = picture_questions(args.pictures, args.exam)
