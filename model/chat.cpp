@@ -79,6 +79,8 @@ void Chat::set_system(std::string text) {
 }
 
 void Chat::clear() {
+    if (!turns_.empty())
+        ++options_.sampler.seed;  // or the same question would get the same answer again
     turns_.clear();
     ids_.clear();
     answer_ids_.clear();

@@ -41,6 +41,7 @@ public:
     // Answers the last question again, with the next seed. Throws bad_input when there is none.
     const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
                            const Cancelled& cancelled = {});
+    // Begins a fresh conversation, with the next seed.
     void clear();
     // Takes effect with a fresh conversation, which this begins.
     void set_system(std::string text);

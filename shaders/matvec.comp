@@ -4,7 +4,7 @@
 // Decode spends its time here, reading every weight once. A workgroup owns kRows weight rows and
 // walks them together, so that each activation it loads serves all of them; its threads stride
 // over units of 16 elements. Weights of the kRows rows are unpacked once and used for all kTokens.
-// With kOneSubgroup the sums need no barrier.
+// With kOneSubgroup the sums need no barrier; without subgroups all of them together need two.
 //
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
@@ -26,6 +26,10 @@ layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple o
 layout(binding = 2) readonly buffer X { vec4 x[]; };
 layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { LinearParams p; };
+
+#ifndef SUBGROUP
+shared float partial[kRows * kTokens * gl_WorkGroupSize.x];  // [sum][thread]
+#endif
 
 // Elements at and beyond cols are whatever lies in the padding, so they are not read as numbers.
 vec4 load_x(uint token, uint column) {
@@ -68,8 +72,24 @@ void main() {
         }
     }
 
+#ifdef SUBGROUP
     for (uint i = 0; i < kRows * kTokens; ++i)
         sums[i] = group_sum(sums[i]);
+#else
+    const uint lane = gl_LocalInvocationID.x;
+    for (uint i = 0; i < kRows * kTokens; ++i)
+        partial[i * gl_WorkGroupSize.x + lane] = sums[i];
+    barrier();
+    for (uint i = lane; i < kRows * kTokens; i += gl_WorkGroupSize.x) {
+        float total = 0.0;
+        for (uint t = 0; t < gl_WorkGroupSize.x; ++t)
+            total += partial[i * gl_WorkGroupSize.x + t];
+        partial[i * gl_WorkGroupSize.x] = total;
+    }
+    barrier();
+    for (uint i = 0; i < kRows * kTokens; ++i)
+        sums[i] = partial[i * gl_WorkGroupSize.x];
+#endif
 
     if (gl_LocalInvocationID.x != 0)
         return;

@@ -19,9 +19,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint32_t kFirstPrompt = 16;     // tokens of the prompt that first_token_s is measured with
-constexpr uint32_t kWarmSteps = 2;        // the first decode step records its plan
-constexpr double kPatienceSeconds = 10;   // a measurement that takes longer is not repeated
+constexpr uint32_t kFirstPrompt = 16;    // tokens of the prompt that first_token_s is measured with
+constexpr uint32_t kWarmSteps = 2;       // the first decode step records its plan
+constexpr double kPatienceSeconds = 10;  // a measurement that takes longer is not repeated
 
 struct BenchFlags : Flags {
     Synthetic synthetic;
@@ -202,8 +202,8 @@ Results Bench::run() {
     Results results;
     const Config& config = session_.model->config();
     results.model = flags_.synthetic.config ? flags_.synthetic.name : model_name(flags_);
-    results.type =
-        lower_name(flags_.synthetic.config ? flags_.synthetic.type : main_type(*session_.checkpoint));
+    results.type = lower_name(flags_.synthetic.config ? flags_.synthetic.type
+                                                      : main_type(*session_.checkpoint));
     results.params = parameter_count(config);
     results.load_s = session_.load_seconds;
 
@@ -263,9 +263,8 @@ void print_json(const Results& results, const DeviceInfo& device) {
     for (const Prefill& each : results.prefill)
         json["prefill"].push_back({{"tokens", each.tokens}, {"tokens_per_s", each.tokens_per_s}});
     for (const Decode& each : results.decode)
-        json["decode"].push_back({{"tokens", each.tokens},
-                                  {"depth", each.depth},
-                                  {"tokens_per_s", each.tokens_per_s}});
+        json["decode"].push_back(
+            {{"tokens", each.tokens}, {"depth", each.depth}, {"tokens_per_s", each.tokens_per_s}});
     put_json(json, true);
 }
 
@@ -274,8 +273,8 @@ void print_table(const Results& results, const DeviceInfo& device) {
         put(without_controls(format_text("%-12s %s\n", label, text.c_str())));
     };
     row("device", device.name + " (" + device.driver + ")");
-    row("model", results.model + ", " + results.type + ", " + grouped_text(results.params) +
-                     " parameters");
+    row("model",
+        results.model + ", " + results.type + ", " + grouped_text(results.params) + " parameters");
     row("load", format_text("%.2f s; the first token comes %.2f s after the start", results.load_s,
                             results.first_token_s));
     for (const Prefill& each : results.prefill)
@@ -289,11 +288,11 @@ void print_table(const Results& results, const DeviceInfo& device) {
     const Costs& costs = results.costs;
     const auto per_token = [&](uint64_t sum) { return costs.per_token(static_cast<double>(sum)); };
     row("per token",
-        format_text("%u dispatches, %.3g submissions, %.3g recordings, %.3g descriptor updates, %.3g "
-                    "allocations",
-                    results.dispatches_per_token, per_token(costs.submissions),
-                    per_token(costs.recordings), per_token(costs.descriptor_updates),
-                    per_token(costs.allocations)));
+        format_text(
+            "%u dispatches, %.3g submissions, %.3g recordings, %.3g descriptor updates, %.3g "
+            "allocations",
+            results.dispatches_per_token, per_token(costs.submissions), per_token(costs.recordings),
+            per_token(costs.descriptor_updates), per_token(costs.allocations)));
     row("", format_text("%.0f us of host time, %s read", costs.per_token(costs.host_seconds * 1e6),
                         bytes_text(results.bytes_per_token).c_str()));
 }
@@ -324,14 +323,16 @@ Command add_bench(CLI::App& app) {
              [=](const std::string& text) { flags->prompts = parse_list("-p", text, 1, kMost); });
     add_text(app, "-n", "N,...", "Tokens to decode; default: 32",
              [=](const std::string& text) { flags->answers = parse_list("-n", text, 1, kMost); });
-    add_text(app, "--depth", "N,...", "Tokens in the context before them; default: 0",
-             [=](const std::string& text) { flags->depths = parse_list("--depth", text, 0, kMost); });
+    add_text(
+        app, "--depth", "N,...", "Tokens in the context before them; default: 0",
+        [=](const std::string& text) { flags->depths = parse_list("--depth", text, 0, kMost); });
     add_text(app, "-r", "N", "Measure N times and take the median; default: 3",
              [=](const std::string& text) {
                  flags->repetitions = static_cast<uint32_t>(parse_count("-r", text, 1, 1000));
              });
-    add_text(app, "--seed", "S", "Of the tokens drawn; default: 1",
-             [=](const std::string& text) { flags->seed = parse_count("--seed", text, 0, UINT64_MAX); });
+    add_text(app, "--seed", "S", "Of the tokens drawn; default: 1", [=](const std::string& text) {
+        flags->seed = parse_count("--seed", text, 0, UINT64_MAX);
+    });
     app.add_flag("--json", flags->json, "Print a JSON object");
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);

@@ -96,8 +96,8 @@ LineReader::Outcome Talk::read_message(std::string& message) {
 bool Talk::command(const std::string& line) {
     const size_t blank = line.find_first_of(" \t\n");
     const std::string word = line.substr(0, blank);
-    const std::string rest(
-        ChatTemplate::strip(blank == std::string::npos ? "" : std::string_view(line).substr(blank)));
+    const std::string rest(ChatTemplate::strip(
+        blank == std::string::npos ? "" : std::string_view(line).substr(blank)));
     if (word == "/quit" || word == "/exit")
         return false;
     if (word == "/help") {

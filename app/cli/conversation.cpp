@@ -29,11 +29,12 @@ void Conversation::report() {
     const uint32_t run = stats.prompt_tokens - std::min(stats.cached_tokens, stats.prompt_tokens);
     // The first token is drawn from the prompt's logits: it costs no decode step.
     const uint32_t steps = stats.drawn_tokens > 0 ? stats.drawn_tokens - 1 : 0;
-    note(format_text("prompt %u tokens (%u cached) at %.1f tokens/s, answer %u tokens at %.1f "
-                     "tokens/s, context %u of %u",
-                     stats.prompt_tokens, stats.cached_tokens, per_second(run, stats.prefill_seconds),
-                     stats.drawn_tokens, per_second(steps, stats.decode_seconds),
-                     chat_.context_used(), context));
+    note(
+        format_text("prompt %u tokens (%u cached) at %.1f tokens/s, answer %u tokens at %.1f "
+                    "tokens/s, context %u of %u",
+                    stats.prompt_tokens, stats.cached_tokens,
+                    per_second(run, stats.prefill_seconds), stats.drawn_tokens,
+                    per_second(steps, stats.decode_seconds), chat_.context_used(), context));
 }
 
 }  // namespace olivine

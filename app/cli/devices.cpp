@@ -52,7 +52,7 @@ void print_device(const DeviceInfo& device, bool picked, const Enabled& enabled)
         put(without_controls(format_text("   %-9s %s\n", label, text.c_str())));
     };
     put(without_controls(format_text("%u  %s%s\n", device.index, device.name.c_str(),
-                              picked ? "  (this one is taken)" : "")));
+                                     picked ? "  (this one is taken)" : "")));
     row("driver", device.driver);
     row("type", device.type + (device.capabilities.software ? " (software)" : ""));
     row("Vulkan", device.api_version);

@@ -90,17 +90,18 @@ void print_table(const Facts& facts, KvType kv) {
         row(label, format_text("%10s  %18s bytes  %s", bytes_text(bytes).c_str(),
                                grouped_text(bytes).c_str(), what.c_str()));
     };
-    row("model", facts.model + " (" + family_name(config) + (config.vision ? ", with vision)" : ")"));
+    row("model",
+        facts.model + " (" + family_name(config) + (config.vision ? ", with vision)" : ")"));
     row("parameters", grouped_text(parameter_count(config)));
-    row("layers", format_text("%u, of which %u see all and %u the last %u tokens", config.num_layers,
-                              facts.global_layers, config.num_layers - facts.global_layers,
-                              config.sliding_window));
+    row("layers", format_text("%u, of which %u see all and %u the last %u tokens",
+                              config.num_layers, facts.global_layers,
+                              config.num_layers - facts.global_layers, config.sliding_window));
     row("widths", format_text("%u hidden, %u in the MLP, %u heads on %u of %u values",
                               config.hidden_size, config.intermediate_size, config.num_heads,
                               config.num_kv_heads, config.head_dim));
     row("vocabulary", grouped_text(config.vocab_size));
-    row("context", format_text("%u tokens (the model's: %u), prompts in chunks of %u", facts.context,
-                               config.max_positions, chunk_length(facts.context)));
+    row("context", format_text("%u tokens (the model's: %u), prompts in chunks of %u",
+                               facts.context, config.max_positions, chunk_length(facts.context)));
     size("weights", facts.bytes.weights, facts.type);
     size("KV cache", facts.bytes.kv, name(kv));
     size("scratch", facts.bytes.scratch, "");

@@ -50,8 +50,9 @@ int logits(const LogitsFlags& flags) {
     const size_t vocab = model.config().vocab_size;
     const std::span<const int32_t> tokens = flags.tokens;
     if (tokens.size() + flags.generate > context.context())
-        fail(Fault::bad_input, "%zu tokens and %u to generate are more than the context holds (%u).",
-             tokens.size(), flags.generate, context.context());
+        fail(Fault::bad_input,
+             "%zu tokens and %u to generate are more than the context holds (%u).", tokens.size(),
+             flags.generate, context.context());
     file.begin((flags.last ? 1 : tokens.size()) + flags.generate, vocab);
 
     // Chunk by chunk, so that the host holds the rows of one chunk only.

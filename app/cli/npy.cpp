@@ -33,9 +33,16 @@ void NpyWriter::begin(uint64_t rows, uint64_t cols) {
     constexpr size_t kPreamble = 10;  // magic, version, length of the header
     header.append(63 - (kPreamble + header.size()) % 64, ' ');
     header += '\n';  // the whole is a multiple of 64 bytes now
-    const unsigned char preamble[kPreamble] = {
-        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<unsigned char>(header.size() & 255),
-        static_cast<unsigned char>(header.size() >> 8)};
+    const unsigned char preamble[kPreamble] = {0x93,
+                                               'N',
+                                               'U',
+                                               'M',
+                                               'P',
+                                               'Y',
+                                               1,
+                                               0,
+                                               static_cast<unsigned char>(header.size() & 255),
+                                               static_cast<unsigned char>(header.size() >> 8)};
     errno = 0;
     if (std::fwrite(preamble, 1, kPreamble, file_) != kPreamble ||
         std::fwrite(header.data(), 1, header.size(), file_) != header.size())

@@ -22,7 +22,8 @@ KvType parse_kv(const std::string& text) {
     if (text == "f16")
         return KvType::f16;
     if (text == "q8_0")
-        fail(Fault::bad_input, "A key and value cache of q8_0 is not supported yet (f32 and f16 are).");
+        fail(Fault::bad_input,
+             "A key and value cache of q8_0 is not supported yet (f32 and f16 are).");
     fail_usage("--kv is '%s'; it is f32 or f16.", text.c_str());
 }
 
@@ -99,15 +100,14 @@ void add_verbose_flag(CLI::App& app, Flags& flags) {
 }
 
 void add_device_flags(CLI::App& app, Flags& flags) {
-    add_text(app, "--device", "N", "The device, numbered as `olivine devices` does; default: the best",
+    add_text(app, "--device", "N",
+             "The device, numbered as `olivine devices` does; default: the best",
              [&](const std::string& text) {
                  flags.device = static_cast<uint32_t>(parse_count("--device", text, 0, 1023));
              });
-    add_text(app, "--vram-budget", "BYTES",
-             "Device memory to take at most; K, M and G are 1024-based",
-             [&](const std::string& text) {
-                 flags.vram_budget = parse_bytes("--vram-budget", text);
-             });
+    add_text(
+        app, "--vram-budget", "BYTES", "Device memory to take at most; K, M and G are 1024-based",
+        [&](const std::string& text) { flags.vram_budget = parse_bytes("--vram-budget", text); });
     add_text(app, "--disable", "RUNG,...", "Switch off what the device can do beyond the least",
              [&](const std::string& text) { flags.disabled = parse_rungs(text); });
     add_text(app, "--precision", "f32|auto",
@@ -131,10 +131,12 @@ void add_answer_flags(CLI::App& app, Flags& flags) {
     SamplerOptions& sampler = flags.sampler;
     add_text(app, "-n,--max-tokens", "N", "Tokens of an answer at most; default: no limit",
              [&](const std::string& text) {
-                 flags.max_tokens = static_cast<uint32_t>(parse_count("-n", text, 1, kMostPositions));
+                 flags.max_tokens =
+                     static_cast<uint32_t>(parse_count("-n", text, 1, kMostPositions));
              });
-    add_text(app, "--temp", "T", "Temperature, 0 = always the likeliest token; default: 1.0",
-             [&](const std::string& text) { sampler.temperature = parse_real("--temp", text, 0, 100); });
+    add_text(
+        app, "--temp", "T", "Temperature, 0 = always the likeliest token; default: 1.0",
+        [&](const std::string& text) { sampler.temperature = parse_real("--temp", text, 0, 100); });
     add_text(app, "--top-k", "K", "Draw from the K likeliest tokens, 0 = from all; default: 64",
              [&](const std::string& text) {
                  sampler.top_k = static_cast<uint32_t>(parse_count("--top-k", text, 0, UINT32_MAX));
@@ -147,10 +149,9 @@ void add_answer_flags(CLI::App& app, Flags& flags) {
              [&](const std::string& text) {
                  sampler.repeat_penalty = parse_real("--repeat-penalty", text, 0.01, 100);
              });
-    add_text(app, "--seed", "S", "The same seed gives the same text; default: random",
-             [&](const std::string& text) {
-                 flags.seed = parse_count("--seed", text, 0, UINT64_MAX);
-             });
+    add_text(
+        app, "--seed", "S", "The same seed gives the same text; default: random",
+        [&](const std::string& text) { flags.seed = parse_count("--seed", text, 0, UINT64_MAX); });
     add_text(app, "--system", "TEXT", "What the model is told before the conversation",
              [&](const std::string& text) { flags.system = text; });
     const CLI::callback_t stops = [&](const CLI::results_t& texts) {
@@ -167,11 +168,11 @@ void add_answer_flags(CLI::App& app, Flags& flags) {
 }
 
 void add_synthetic_flags(CLI::App& app, Synthetic& synthetic) {
-    CLI::Option* size =
-        add_text(app, "--synthetic", "SIZE",
-                 "A random model of a published size: 270m, 1b, 4b, 12b, 27b, gemma2-2b, gemma2-9b, "
-                 "gemma2-27b",
-                 [&](const std::string& text) { set_preset(synthetic, text); });
+    CLI::Option* size = add_text(
+        app, "--synthetic", "SIZE",
+        "A random model of a published size: 270m, 1b, 4b, 12b, 27b, gemma2-2b, gemma2-9b, "
+        "gemma2-27b",
+        [&](const std::string& text) { set_preset(synthetic, text); });
     size->excludes(app.get_option("-m"));
     add_text(app, "--type", "TYPE", "Its weights: f32, f16, bf16, q8_0, q4_0; default: q4_0",
              [&](const std::string& text) { synthetic.type = parse_type(text); })
@@ -233,9 +234,10 @@ uint64_t parse_bytes(const char* flag, const std::string& text) {
     }
     constexpr double kMost = 1125899906842624.0;  // 1 PiB: exact in a double, more than there is
     if (!rest.empty() || !(value >= 1 && value <= kMost))
-        fail_usage("%s is '%s'; it is a number of bytes from 1 to 1048576G, with K, M or G for KiB, "
-                   "MiB or GiB.",
-                   flag, text.c_str());
+        fail_usage(
+            "%s is '%s'; it is a number of bytes from 1 to 1048576G, with K, M or G for KiB, "
+            "MiB or GiB.",
+            flag, text.c_str());
     return static_cast<uint64_t>(value);
 }
 
@@ -252,7 +254,9 @@ std::vector<uint32_t> parse_list(const char* flag, const std::string& text, uint
     }
 }
 
-const char* name(KvType type) { return type == KvType::f32 ? "f32" : "f16"; }
+const char* name(KvType type) {
+    return type == KvType::f32 ? "f32" : "f16";
+}
 
 std::string lower_name(DataType type) {
     std::string text = name(type);

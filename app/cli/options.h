@@ -45,9 +45,9 @@ struct Flags {
     ChatOptions chat_options() const;  // seed drawn where there is none
 };
 
-void add_model_flag(CLI::App& app, Flags& flags);     // -m
-void add_verbose_flag(CLI::App& app, Flags& flags);   // -v
-void add_device_flags(CLI::App& app, Flags& flags);   // --device --vram-budget --disable --precision
+void add_model_flag(CLI::App& app, Flags& flags);    // -m
+void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
+void add_device_flags(CLI::App& app, Flags& flags);  // --device --vram-budget --disable --precision
 void add_context_flags(CLI::App& app, Flags& flags);  // --ctx --kv
 void add_answer_flags(CLI::App& app, Flags& flags);   // -n, sampling, --system --stop
 
@@ -70,7 +70,7 @@ uint64_t parse_bytes(const char* flag, const std::string& text);  // 512, 64K, 1
 std::vector<uint32_t> parse_list(const char* flag, const std::string& text, uint32_t least,
                                  uint32_t most);  // "128,512"
 
-const char* name(KvType type);              // "f16"
-std::string lower_name(DataType type);      // "q4_0"
+const char* name(KvType type);          // "f16"
+std::string lower_name(DataType type);  // "q4_0"
 
 }  // namespace olivine

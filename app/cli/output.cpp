@@ -23,7 +23,8 @@ void put_answer(std::string_view text) {
 }
 
 void put_json(const nlohmann::ordered_json& json, bool indented) {
-    put(json.dump(indented ? 2 : -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    put(json.dump(indented ? 2 : -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+        "\n");
 }
 
 void note(std::string_view text) {
@@ -36,9 +37,8 @@ std::string without_controls(std::string_view text) {
     kept.reserve(text.size());
     while (!text.empty()) {
         const Utf8Step step = utf8_step(text);
-        const bool control =
-            (step.code < 0x20 && step.code != '\n' && step.code != '\t') ||
-            (step.code >= 0x7f && step.code < 0xa0);
+        const bool control = (step.code < 0x20 && step.code != '\n' && step.code != '\t') ||
+                             (step.code >= 0x7f && step.code < 0xa0);
         if (!step.valid)
             utf8_append(kept, step.code);  // a lone byte 0x9b starts a sequence on some terminals
         else if (!control)
@@ -56,7 +56,8 @@ std::string bytes_text(uint64_t bytes) {
         value /= 1024;
         ++unit;
     }
-    return unit == 0 ? format_text("%.0f bytes", value) : format_text("%.1f %s", value, units[unit]);
+    return unit == 0 ? format_text("%.0f bytes", value)
+                     : format_text("%.1f %s", value, units[unit]);
 }
 
 std::string grouped_text(uint64_t number) {

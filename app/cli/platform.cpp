@@ -35,7 +35,9 @@ void on_interrupt(int) {
     g_interrupted = 1;
 }
 
-void on_redraw(int) { g_redraw = 1; }
+void on_redraw(int) {
+    g_redraw = 1;
+}
 
 // ppoll, the one call that waits for people, is interrupted all the same; writes are not.
 void handle(int signal, void (*handler)(int)) {
@@ -80,12 +82,22 @@ void watch_interrupts() {
     handle(SIGCONT, on_redraw);
 }
 
-bool interrupted() { return g_interrupted != 0; }
-void clear_interrupt() { g_interrupted = 0; }
+bool interrupted() {
+    return g_interrupted != 0;
+}
+void clear_interrupt() {
+    g_interrupted = 0;
+}
 
-bool input_is_terminal() { return isatty(STDIN_FILENO) == 1; }
-bool output_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
-bool error_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+bool input_is_terminal() {
+    return isatty(STDIN_FILENO) == 1;
+}
+bool output_is_terminal() {
+    return isatty(STDOUT_FILENO) == 1;
+}
+bool error_is_terminal() {
+    return isatty(STDERR_FILENO) == 1;
+}
 
 uint32_t terminal_columns() {
     winsize size{};
@@ -130,8 +142,12 @@ Input read_input(std::span<char> buffer) {
     return input;
 }
 
-std::string cache_folder() { return folder_of("XDG_CACHE_HOME", "/.cache"); }
-std::string data_folder() { return folder_of("XDG_DATA_HOME", "/.local/share"); }
+std::string cache_folder() {
+    return folder_of("XDG_CACHE_HOME", "/.cache");
+}
+std::string data_folder() {
+    return folder_of("XDG_DATA_HOME", "/.local/share");
+}
 
 bool make_private_folder(const std::string& path) {
     const PrivateFiles only_here;
@@ -141,7 +157,9 @@ bool make_private_folder(const std::string& path) {
 }
 
 PrivateFiles::PrivateFiles() : before_(umask(077)) {}
-PrivateFiles::~PrivateFiles() { umask(static_cast<mode_t>(before_)); }
+PrivateFiles::~PrivateFiles() {
+    umask(static_cast<mode_t>(before_));
+}
 
 std::string built_in_model() {
     std::error_code error;
@@ -162,8 +180,12 @@ std::string built_in_model() {
     fail(Fault::bad_file, "The built-in model is not found (looked in %s).", looked.c_str());
 }
 
-std::string system_error(int number) { return std::strerror(number); }
-int process_id() { return static_cast<int>(getpid()); }
+std::string system_error(int number) {
+    return std::strerror(number);
+}
+int process_id() {
+    return static_cast<int>(getpid());
+}
 
 uint64_t peak_memory_bytes() {
     // Not getrusage: its figure includes what the parent had before exec.

@@ -8,8 +8,8 @@
 
 namespace olivine::platform {
 
-// Before anything else: opens what the caller closed of the three standard streams, so that no other
-// file takes their numbers, and reads the locale's character set (UTF-8 where it has none).
+// Before anything else: opens what the caller closed of the three standard streams, so that no
+// other file takes their numbers, and reads the locale's character set (UTF-8 where it has none).
 void start();
 
 // From now on Ctrl-C sets a flag. A second one, while the flag is still set, ends the process.
@@ -27,8 +27,8 @@ struct Input {
     Wake wake = Wake::end;
     size_t count = 0;  // bytes read, with Wake::bytes
 };
-// Waits for standard input. `interrupted` once a Ctrl-C has come (the flag stays set), `redraw` when
-// the terminal has another size or the process was stopped and goes on.
+// Waits for standard input. `interrupted` once a Ctrl-C has come (the flag stays set), `redraw`
+// when the terminal has another size or the process was stopped and goes on.
 Input read_input(std::span<char> buffer);
 
 // "" where the environment names no home. Not created.
@@ -46,8 +46,8 @@ private:
     unsigned before_;
 };
 
-// The model that comes with Olivine: beside the build, beside an installed program, or in the source
-// tree that it was built from. Throws bad_file when it is in none of them.
+// The model that comes with Olivine: beside the build, beside an installed program, or in the
+// source tree that it was built from. Throws bad_file when it is in none of them.
 std::string built_in_model();
 
 std::string system_error(int number);  // "No space left on device"

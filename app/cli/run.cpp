@@ -78,8 +78,7 @@ int run(const RunFlags& flags) {
 Command add_run(CLI::App& app) {
     const auto flags = std::make_shared<RunFlags>();
     add_model_flag(app, *flags);
-    add_text(app, "-p,--prompt", "TEXT",
-             "What to ask; - or nothing: what standard input has",
+    add_text(app, "-p,--prompt", "TEXT", "What to ask; - or nothing: what standard input has",
              [=](const std::string& text) { flags->prompt = text; });
     app.allow_extras();
     add_answer_flags(app, *flags);

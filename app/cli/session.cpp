@@ -34,19 +34,21 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
     if (flags.verbose)
         note("device memory: " + bytes_text(bytes.total()) + " (weights " +
              bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
-             " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) + ") of " +
-             bytes_text(device.budget_bytes()));
+             " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) +
+             ") of " + bytes_text(device.budget_bytes()));
     if (bytes.total() <= device.budget_bytes())
         return;
     const uint32_t longest =
         longest_context(config, bytes.weights, flags.context, device.budget_bytes());
     fail(Fault::out_of_memory,
-         "The model needs %" PRIu64 " bytes of device memory with a context of %u tokens (weights "
+         "The model needs %" PRIu64
+         " bytes of device memory with a context of %u tokens (weights "
          "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 ") and %" PRIu64
          " are available; %s.",
          bytes.total(), context, bytes.weights, bytes.kv, bytes.scratch, device.budget_bytes(),
-         longest > 0 ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
-                     : "no context fits");
+         longest > 0
+             ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
+             : "no context fits");
 }
 
 double seconds_since(Clock::time_point start) {
@@ -71,9 +73,9 @@ DataType main_type(const Checkpoint& checkpoint) {
     for (const TensorSpec& spec : text_tensors(checkpoint.config()))
         if (const TensorInfo* tensor = checkpoint.find(spec.name))
             bytes[tensor->type] += tensor->bytes;
-    const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
-        return a.second < b.second;
-    });
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == bytes.end() ? DataType::f32 : most->first;
 }
 
@@ -93,9 +95,9 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
     const Checkpoint& checkpoint = *session.checkpoint;
     const ModelBytes bytes = model_bytes(checkpoint, flags.context);
     if (with_tokenizer)
-        session.tokenizer = std::make_unique<Tokenizer>(
-            checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf())
-                              : Tokenizer::open(checkpoint.path()));
+        session.tokenizer =
+            std::make_unique<Tokenizer>(checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf())
+                                                          : Tokenizer::open(checkpoint.path()));
     session.device = open_device(flags);
     check_memory(flags, checkpoint.config(), bytes, *session.device);
     ProgressBar bar("loading " + model_name(flags));

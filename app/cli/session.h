@@ -16,7 +16,7 @@ struct Session {
     std::unique_ptr<Checkpoint> checkpoint;  // none for a synthetic model
     std::unique_ptr<Device> device;
     std::unique_ptr<Model> model;
-    std::unique_ptr<Tokenizer> tokenizer;    // if it was asked for
+    std::unique_ptr<Tokenizer> tokenizer;  // if it was asked for
     double load_seconds = 0;  // from the checkpoint's first byte to weights on the device
 };
 
@@ -29,8 +29,8 @@ DeviceOptions device_options(const Flags& flags);
 
 // Opens the checkpoint and its tokenizer (before the device: what is wrong with a file shows at
 // once), adds up the memory, then loads. Says on standard error when the device is the CPU.
-// Throws what Checkpoint, Tokenizer, Device and Model throw, out_of_memory when the sum does not fit (with the
-// longest context that would), cancelled on Ctrl-C.
+// Throws what Checkpoint, Tokenizer, Device and Model throw, out_of_memory when the sum does not
+// fit (with the longest context that would), cancelled on Ctrl-C.
 Session open_session(const Flags& flags, bool with_tokenizer);
 // A random model of a published size.
 Session open_session(const Flags& flags, const Synthetic& synthetic);

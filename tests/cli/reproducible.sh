@@ -24,7 +24,8 @@ check "the prompt on standard input" "$(echo "Tell me a story." |
     "$olivine" run --seed 1 2>/dev/null)" = "$first"
 check "the prompt at -p -" "$(echo "Tell me a story." |
     "$olivine" run --seed 1 -p - 2>/dev/null)" = "$first"
-check "the prompt at -" "$(echo "Tell me a story." | "$olivine" run --seed 1 - 2>/dev/null)" = "$first"
+check "the prompt at -" "$(echo "Tell me a story." |
+    "$olivine" run --seed 1 - 2>/dev/null)" = "$first"
 check "the chat says the same" "$(echo "Tell me a story." |
     "$olivine" chat --seed 1 2>/dev/null)" = "$first"
 check "a newline ends it" "$(ask --seed 1 | tail -c 1 | od -An -c | tr -d ' ')" = '\n'

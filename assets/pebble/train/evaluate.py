@@ -235,8 +235,10 @@ def main():
     print(f"    the first: {told[0]}")
 
     wishes = requested_stories(args.others, args.exam)
-    facts = [world.parse(s) for s in engine.answers([w[0] for w in wishes], sample=True, seed=args.seed + 10000)]
-    kept = sum(f is not None and all(f[k] == v for k, v in fixed.items()) for (_, fixed), f in zip(wishes, facts))
+    told = engine.answers([w[0] for w in wishes], sample=True, seed=args.seed + 10000)
+    facts = [world.parse(s) for s in told]
+    kept = sum(f is not None and all(f[k] == v for k, v in fixed.items())
+               for (_, fixed), f in zip(wishes, facts))
     scores["story obeys"] = kept / len(wishes)
     print(f"requested stories: {kept} of {len(wishes)} grammatical and about what was asked")
 

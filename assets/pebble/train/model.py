@@ -164,7 +164,8 @@ class Pebble(torch.nn.Module):
         for i in range(v["num_hidden_layers"]):
             at = f"encoder.layers.{i}."
             y = norm(at + "layer_norm1", x)
-            q, k, u = (lin(at + f"self_attn.{c}_proj", y).view(n, g * g, heads, -1).transpose(1, 2) for c in "qkv")
+            q, k, u = (lin(at + f"self_attn.{c}_proj", y).view(n, g * g, heads, -1).transpose(1, 2)
+                       for c in "qkv")
             y = torch.softmax(q @ k.transpose(-1, -2) * (e // heads) ** -0.5, -1) @ u
             x = x + lin(at + "self_attn.out_proj", y.transpose(1, 2).reshape(n, g * g, e))
             y = norm(at + "layer_norm2", x)
@@ -218,7 +219,8 @@ class Pebble(torch.nn.Module):
         for i in range(cfg["num_hidden_layers"]):
             at = f"{TEXT}layers.{i}."
             weight = lambda name: w[at + name + ".weight"]
-            cos, sin = (c[past:past + t] for c in (self.global_rope if self.is_global[i] else self.local_rope))
+            tables = self.global_rope if self.is_global[i] else self.local_rope
+            cos, sin = (c[past:past + t] for c in tables)
             y = rms_norm(x, weight("input_layernorm"))
             q = F.linear(y, weight("self_attn.q_proj")).view(n, t, h, hd)
             key = F.linear(y, weight("self_attn.k_proj")).view(n, t, k, hd)
@@ -235,7 +237,8 @@ class Pebble(torch.nn.Module):
             y = y.view(n, h, t, hd).transpose(1, 2).reshape(n, t, h * hd)
             x = x + rms_norm(F.linear(y, weight("self_attn.o_proj")), weight("post_attention_layernorm"))
             y = rms_norm(x, weight("pre_feedforward_layernorm"))
-            y = F.gelu(F.linear(y, weight("mlp.gate_proj")), approximate="tanh") * F.linear(y, weight("mlp.up_proj"))
+            gate = F.gelu(F.linear(y, weight("mlp.gate_proj")), approximate="tanh")
+            y = gate * F.linear(y, weight("mlp.up_proj"))
             x = x + rms_norm(F.linear(y, weight("mlp.down_proj")), weight("post_feedforward_layernorm"))
         if rows is not None:
             x = x.reshape(n * t, -1).index_select(0, rows)

@@ -46,7 +46,8 @@ class Tokenizer:
         (self.start_of_turn, self.end_of_turn, self.newline, self.double_newline, _, self.boi, self.eoi) = (
             self.sp.piece_to_id(s) for s in SYMBOLS)
         self.bos, self.eos = self.sp.bos_id(), self.sp.eos_id()
-        self.picture = [self.double_newline, self.boi] + [SOFT_ID] * SOFT_TOKENS + [self.eoi, self.double_newline]
+        self.picture = ([self.double_newline, self.boi] + [SOFT_ID] * SOFT_TOKENS
+                        + [self.eoi, self.double_newline])
         self._cache = {}
 
     def encode(self, text):

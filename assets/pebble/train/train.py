@@ -144,6 +144,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--work", required=True, help="folder of the checkpoint, the log and the story list")
     ap.add_argument("--out", required=True, help="folder of the exported model")
+    ap.add_argument("--start", help="exported folder to start from when --work holds no checkpoint")
     ap.add_argument("--minutes", type=float, default=75.0, help="training time in all, over all resumed runs")
     ap.add_argument("--steps", type=int, default=0, help="length of the run in steps instead")
     ap.add_argument("--seed", type=int, default=1)
@@ -160,13 +161,18 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     vocabulary = f"{args.work}/tokenizer.model"
     if not os.path.exists(vocabulary):
-        tokens.train(f"{args.work}/tokenizer")
-    shutil.copyfile(vocabulary, f"{args.out}/tokenizer.model")
+        if args.start:
+            shutil.copyfile(f"{args.start}/tokenizer.model", vocabulary)
+        else:
+            tokens.train(f"{args.work}/tokenizer")
+    if os.path.realpath(vocabulary) != os.path.realpath(f"{args.out}/tokenizer.model"):
+        shutil.copyfile(vocabulary, f"{args.out}/tokenizer.model")
     tok = tokens.Tokenizer(vocabulary)
 
-    net = m.Pebble(seed=args.seed)
+    net = m.load_folder(args.start) if args.start else m.Pebble(seed=args.seed)
     ids = net.config
-    assert [ids["boi_token_index"], ids["eoi_token_index"], ids["eos_token_id"][1]] == [tok.boi, tok.eoi, tok.end_of_turn]
+    assert ids["boi_token_index"] == tok.boi and ids["eoi_token_index"] == tok.eoi
+    assert ids["eos_token_id"] == [tok.eos, tok.end_of_turn]
     # Names what a soft token shows; helps training and is not exported.
     head = torch.nn.Linear(m.CONFIG["text_config"]["hidden_size"], 1 + len(LOOKS))
     is_matrix = lambda n: (n.endswith("proj.weight") or ".fc" in n and n.endswith("weight")

@@ -178,7 +178,8 @@ def story_hash(text):
 QUESTIONS = {
     "hero": (["Who is the story about?", "Who is this story about?"],
              "It is about {N} the {A}."),
-    "animal": (["What animal is {N}?", "What animal is the story about?", "What kind of animal is the story about?"],
+    "animal": (["What animal is {N}?", "What animal is the story about?",
+                "What kind of animal is the story about?"],
                "{N} is a {A}."),
     "nature": (["What was {N} like?", ("What was the {A} like?", "The {A} was {D}."),
                 ("How was the {A}?", "The {A} was {D}.")], "{N} was {D}."),
@@ -361,7 +362,8 @@ def draw_scene(rng, hold=False):
         n = int(rng.integers(1, 5))
         cells = sorted(rng.choice(CELLS * CELLS, n, replace=False))
         looks = rng.choice(len(PAINTS) * len(SHAPES), n, replace=False)
-        scene = [(list(PAINTS)[look // len(SHAPES)], SHAPES[look % len(SHAPES)], int(c) // CELLS, int(c) % CELLS)
+        scene = [(list(PAINTS)[look // len(SHAPES)], SHAPES[look % len(SHAPES)],
+                  int(c) // CELLS, int(c) % CELLS)
                  for look, c in zip(looks, cells)]
         if scene_held_out(scene) == hold or (hold and n == 1):
             return scene
