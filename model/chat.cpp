@@ -104,9 +104,18 @@ const Turn& Chat::ask(std::string_view text, const std::function<void(std::strin
         fail(Fault::bad_input,
              "The conversation has %zu tokens with this question, the context %u positions.",
              ids.size(), generator_.context().context());
-    ids_ = std::move(ids);
+    const std::vector<int32_t> ids_before = std::exchange(ids_, std::move(ids));
+    const std::vector<int32_t> answer_before = answer_ids_;
     turns_.push_back({std::string(text), {}});
-    return answer(on_text, cancelled);
+    try {
+        return answer(on_text, cancelled);
+    } catch (const Error&) {
+        // A question that could not be answered leaves the conversation as it was.
+        turns_.pop_back();
+        ids_ = ids_before;
+        answer_ids_ = answer_before;
+        throw;
+    }
 }
 
 const Turn& Chat::regenerate(const std::function<void(std::string_view)>& on_text,

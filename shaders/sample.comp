@@ -6,8 +6,11 @@
 //
 // Each filter keeps a prefix of the order (value falling, id rising), so all three together are one
 // threshold: a value, and how many of the ids that equal it are kept.
-//   top-k   32 halvings of the ordered bits of the value, counting; with k <= kListed the survivors
-//           are listed in shared memory and the rest of the work is on the list
+//   top-k   32 halvings of the ordered bits of the value, counting. Before that, where k is at most
+//           the number of shards, one pass lists in shared memory what is at least the k-th largest
+//           of the shards' peaks: each of those k shards holds one such logit, so the k largest are
+//           among them. Where k is larger or the list overflows, the whole vocabulary is walked, and
+//           the survivors are listed afterwards.
 //   top-p   the same halvings, adding up exp(value - max)
 // No sort, no read-back. Sums run in a fixed order, so the same seed gives the same id.
 //
@@ -36,11 +39,13 @@ layout(binding = 4) writeonly buffer Chosen { uint chosen[]; };
 layout(push_constant) uniform Push { SampleSelectParams p; };
 
 const float kMinusInfinity = -3.0e38;
-const uint kListed = 1024;
+const uint kListed = 512;
 
-shared uint listed_key[kListed];
+shared uint listed_key[kListed];  // in rising order of id
 shared uint listed_id[kListed];
-shared uint listed_count;
+shared uint found_key[kListed];   // as they were found
+shared uint found_id[kListed];
+shared uint found_count;
 
 uint row_at;      // first logit of the row
 bool from_list;   // candidates are listed_*, not the whole vocabulary
@@ -92,24 +97,44 @@ uint limit_of_ties(uint key, float wanted) {
     return low;
 }
 
-// Makes the candidates that are kept so far a list in shared memory.
+// How many shards have a peak of at least this key.
+float peaks_at_least(uint key) {
+    float count = 0.0;
+    for (uint i = gl_LocalInvocationID.x; i < p.shards; i += gl_WorkGroupSize.x)
+        if (ordered(uintBitsToFloat(peaks[gl_WorkGroupID.x * p.shards + i].x)) >= key)
+            count += 1.0;
+    return group_sum(count);
+}
+
+// Makes the logits that are kept so far a list in shared memory, unless they are too many for it.
 void list_kept(uint threshold, uint tie_limit) {
     if (gl_LocalInvocationID.x == 0)
-        listed_count = 0;
+        found_count = 0;
     barrier();
     for (uint i = gl_LocalInvocationID.x; i < p.vocab; i += gl_WorkGroupSize.x) {
         const uint key = ordered(logits[row_at + i]);
         if (key > threshold || (key == threshold && i < tie_limit)) {
-            const uint at = atomicAdd(listed_count, 1);
+            const uint at = atomicAdd(found_count, 1);
             if (at < kListed) {
-                listed_key[at] = key;
-                listed_id[at] = i;
+                found_key[at] = key;
+                found_id[at] = i;
             }
         }
     }
     barrier();
-    from_list = true;
-    candidates = min(listed_count, kListed);
+    from_list = found_count <= kListed;
+    if (!from_list)
+        return;
+    candidates = found_count;
+    // Threads find in any order; sums over the list must not depend on it.
+    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x) {
+        uint rank = 0;
+        for (uint other = 0; other < candidates; ++other)
+            rank += found_id[other] < found_id[i] ? 1u : 0u;
+        listed_key[rank] = found_key[i];
+        listed_id[rank] = found_id[i];
+    }
+    barrier();
 }
 
 void main() {
@@ -139,6 +164,20 @@ void main() {
     uint threshold = ordered(kMinusInfinity) + 1;  // what was masked out is never kept
     uint tie_limit = 0xffffffffu;                  // ids that equal the threshold are kept below it
 
+    bool ties_in_list = false;  // the list holds ids that top-k cuts away
+    if (sampling.top_k > 0 && sampling.top_k <= p.shards && sampling.top_k < p.vocab) {
+        uint low = threshold, high = ordered(best);  // largest key with count >= k
+        while (low < high) {
+            const uint middle = low + (high - low + 1) / 2;
+            if (peaks_at_least(middle) >= float(sampling.top_k))
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        list_kept(low, 0xffffffffu);
+        ties_in_list = from_list;
+    }
+
     // Top-k, then top-p, by the same search: the largest key at which count or mass reaches what is
     // wanted. One loop and not two calls, because every copy of the search is compiled again.
     for (uint filter_index = 0; filter_index < 2; ++filter_index) {
@@ -151,10 +190,10 @@ void main() {
         } else {
             if (sampling.top_p >= 1.0)
                 continue;
-            // Ties that top-k has cut away do not count; a list does not hold them any more.
+            // Ties that top-k has cut away do not count; a list made after it does not hold them.
             const vec2 kept = at_least(threshold);
             float all = kept.y;
-            if (!from_list && tie_limit != 0xffffffffu)
+            if ((!from_list || ties_in_list) && tie_limit != 0xffffffffu)
                 all -= weight_of(threshold) * (kept.x - float(sampling.top_k));
             wanted = sampling.top_p * all;
         }
@@ -178,7 +217,7 @@ void main() {
         threshold = low;
         if (needed < ties)
             tie_limit = min(tie_limit, limit_of_ties(low, needed));
-        if (by_count && sampling.top_k <= kListed)
+        if (by_count && !from_list && sampling.top_k <= kListed)
             list_kept(threshold, tie_limit);
     }
 
