@@ -24,7 +24,7 @@ public:
     // logits: [rows][vocab]; they are overwritten with their filtered values.
     void record(Recorder& recorder, const Activation& logits, const SamplingBuffers& buffers);
 
-    // Also the largest top-k that sampling finds in one pass over the logits; Gemma's is 64.
+    // Also the largest top-k that sampling finds in one pass over the logits.
     static constexpr uint32_t kShards = 256;
     static constexpr uint32_t kNoToken = 0xffffffff;
     static uint32_t mask_words(uint32_t vocab) { return (vocab + 31) / 32; }
