@@ -149,6 +149,10 @@ lane_sanitizers() {
         return
     fi
     use_driver "$icd"
+    # lavapipe allocates a frame for every invocation of a shader with barriers; freed ones, kept to
+    # catch later uses, would fill the memory.
+    local frames=quarantine_size_mb=16:thread_local_quarantine_size_kb=64
+    export ASAN_OPTIONS="$frames${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
     export UBSAN_OPTIONS="print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
     run_binary sanitizers "$build_asan/bin/olivine_tests" ""
 }

@@ -253,7 +253,7 @@ TEST_CASE("golden sampling", "[op][golden]") {
         // Our reference agrees with the golden, and the shader with our reference.
         CHECK(max_abs_error(sampling_probabilities(logits, settings), golden.floats("probs")) <
               1e-7);
-        check_distribution(test, logits, settings, 16);
+        check_distribution(test, logits, settings, 1024);
     }
 }
 

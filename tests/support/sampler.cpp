@@ -1,5 +1,6 @@
 #include "tests/support/sampler.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 
@@ -77,16 +78,16 @@ std::vector<uint32_t> sample(OpTest& test, const std::vector<float>& logits,
 }
 
 void check_distribution(OpTest& test, const std::vector<float>& logits,
-                        const SamplerSettings& settings, uint32_t rounds,
+                        const SamplerSettings& settings, uint32_t count,
                         const std::vector<bool>& seen, const std::vector<bool>& allowed) {
-    constexpr uint32_t kRows = 64;
     CAPTURE(logits.size(), settings.temperature, settings.top_k, settings.top_p, settings.min_p,
             settings.repeat_penalty);
     const std::vector<double> want = sampling_probabilities(logits, settings, seen, allowed);
     std::vector<uint32_t> counts(logits.size());
     uint32_t outside = 0, missing = 0;
-    for (uint32_t round = 0; round < rounds; ++round) {
-        const std::vector<Draw> draws = different_seeds(kRows, 1 + round * kRows);
+    constexpr uint32_t kRows = 64;  // at once
+    for (uint32_t first = 0; first < count; first += kRows) {
+        const std::vector<Draw> draws = different_seeds(std::min(kRows, count - first), 1 + first);
         for (const uint32_t id : sample(test, logits, settings, draws, seen, allowed)) {
             if (id < logits.size() && want[id] > 0)
                 ++counts[id];
@@ -103,7 +104,7 @@ void check_distribution(OpTest& test, const std::vector<float>& logits,
         ++degrees;
     };
     for (size_t id = 0; id < logits.size(); ++id) {
-        const double expected = want[id] * rounds * kRows;
+        const double expected = want[id] * count;
         missing += expected > 15 && counts[id] == 0;
         if (expected >= 5) {
             bin(expected, counts[id]);

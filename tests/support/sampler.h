@@ -23,10 +23,10 @@ std::vector<uint32_t> sample(OpTest& test, const std::vector<float>& logits,
 // `count` draws with different seeds.
 std::vector<Draw> different_seeds(uint32_t count, uint32_t first = 1);
 
-// Draws `rounds` times 64 ids, and checks that none lies outside the kept set of the reference,
+// Draws `count` ids, and checks that none lies outside the kept set of the reference,
 // that none is missing which should come up 15 times, and that the counts fit the probabilities.
 void check_distribution(OpTest& test, const std::vector<float>& logits,
-                        const SamplerSettings& settings, uint32_t rounds,
+                        const SamplerSettings& settings, uint32_t count,
                         const std::vector<bool>& seen = {}, const std::vector<bool>& allowed = {});
 
 }  // namespace olivine::test
