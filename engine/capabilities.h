@@ -14,7 +14,7 @@
 namespace olivine {
 
 enum class Rung : uint8_t {
-    subgroup,      // subgroup arithmetic in compute shaders
+    subgroup,      // subgroup arithmetic and shuffles in compute shaders
     storage16,     // 16-bit values in storage buffers
     fp16,          // 16-bit float arithmetic
     int_dot,       // accelerated packed 8-bit dot products

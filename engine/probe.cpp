@@ -249,8 +249,9 @@ void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info) {
         std::max<uint32_t>(16, static_cast<uint32_t>(core.limits.minStorageBufferOffsetAlignment));
     caps.timestamp_ns = timestamps ? core.limits.timestampPeriod : 0;
 
-    const VkSubgroupFeatureFlags arithmetic =
-        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    const VkSubgroupFeatureFlags arithmetic = VK_SUBGROUP_FEATURE_BASIC_BIT |
+                                              VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     caps.available.set(Rung::subgroup,
                        (subgroup.supportedOperations & arithmetic) == arithmetic &&
                            (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);

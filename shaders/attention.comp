@@ -7,8 +7,8 @@
 // that the kGroup query heads sharing it, and kTokens neighbouring rows, read every key once.
 //
 //   scores: a thread owns a key and walks head_dim; the queries are the same for all threads.
-//   output: a thread owns vec4s of head_dim and walks the tile's keys; probabilities go through
-//           shared memory.
+//   output: a thread owns vec4s of head_dim and walks the tile's keys, whose probabilities it gets
+//           from the threads that own them.
 //
 // Tiles outside the window are never visited. In decode the key range is cut over gl_WorkGroupID.z
 // (split-KV): each piece writes its maximum, sum and output to `parts`, and the workgroup that
@@ -25,6 +25,7 @@
 //
 // C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
@@ -51,8 +52,35 @@ layout(push_constant) uniform Push { AttentionParams p; };
 const uint kQueries = kGroup * kTokens;
 const float kMinusInfinity = -3.0e38;  // finite, so that differences of two of them are zero
 
-shared float probability[kQueries * gl_WorkGroupSize.x];
 shared uint arrived;
+
+// Gives every thread each thread's value: by the subgroup where it is the whole workgroup, else
+// through shared memory. `share` and `unshare` stand around the reads.
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+shared float everyones[kOneSubgroup ? 1 : kQueries * gl_WorkGroupSize.x];
+
+void share(float own[kQueries]) {
+    if (kOneSubgroup)
+        return;
+    for (uint i = 0; i < kQueries; ++i)
+        everyones[i * gl_WorkGroupSize.x + gl_LocalInvocationID.x] = own[i];
+    barrier();
+}
+
+float shared_by(uint thread, uint i, float own) {
+#ifdef SUBGROUP
+    if (kOneSubgroup)
+        return subgroupShuffle(own, thread);
+#endif
+    return everyones[i * gl_WorkGroupSize.x + thread];
+}
+
+void unshare() {
+    if (!kOneSubgroup)
+        barrier();
+}
 
 void write_head(uint query, uint quad, vec4 value, uint kv_head, uint first_row) {
     const uint r = first_row + query / kGroup;
@@ -89,9 +117,12 @@ void main() {
         piece_end = min(piece_begin + keys_each, end);
     }
 
+    uint q_at[kQueries];
     float maximum[kQueries], total[kQueries];
     vec4 sums[kQueries * kQuads];
     for (uint i = 0; i < kQueries; ++i) {
+        const uint r = min(first_row + i / kGroup, last_row);
+        q_at[i] = (r * p.heads + kv_head * kGroup + i % kGroup) * quads;
         maximum[i] = kMinusInfinity;
         total[i] = 0.0;
     }
@@ -100,52 +131,48 @@ void main() {
 
     for (uint first_key = piece_begin; first_key < piece_end; first_key += gl_WorkGroupSize.x) {
         const uint key = first_key + lane;
-        float scores[kQueries];
+        const uint keys_at = kv_index(sequence, min(key, piece_end - 1) % p.capacity, kv_head,
+                                      p.capacity, p.kv_heads, p.padded_dim);
+        float e[kQueries];
         for (uint i = 0; i < kQueries; ++i)
-            scores[i] = 0.0;
-        if (key < piece_end) {
-            const uint at = kv_index(sequence, key, kv_head, p.capacity, p.kv_heads, p.padded_dim);
-            for (uint c = 0; c < quads; ++c) {
-                const vec4 k = kv_unpack(keys[at + c]);
-                for (uint i = 0; i < kQueries; ++i) {
-                    const uint r = min(first_row + i / kGroup, last_row);
-                    const uint head = kv_head * kGroup + i % kGroup;
-                    scores[i] += dot(q[(r * p.heads + head) * quads + c], k);
-                }
-            }
+            e[i] = 0.0;
+        for (uint c = 0; c < quads; ++c) {
+            const vec4 k = kv_unpack(keys[keys_at + c]);
+            for (uint i = 0; i < kQueries; ++i)
+                e[i] += dot(q[q_at[i] + c], k);
         }
         for (uint i = 0; i < kQueries; ++i) {
             const Row row = rows[min(first_row + i / kGroup, last_row)];
             const uint distance = key > row.position ? key - row.position : row.position - key;
             const bool visible = key < piece_end && key <= row.last_visible &&
                                  (p.window == 0 || distance < p.window);
-            if (kSoftcap)
-                scores[i] = capped(scores[i], p.softcap);
-            const float score = visible ? scores[i] : kMinusInfinity;
+            const float score = !visible ? kMinusInfinity : kSoftcap ? capped(e[i], p.softcap) : e[i];
             const float larger = max(maximum[i], group_max(score));
-            const float e = visible ? exp(score - larger) : 0.0;
+            e[i] = visible ? exp(score - larger) : 0.0;
             const float shrink = exp(maximum[i] - larger);
-            total[i] = total[i] * shrink + group_sum(e);
+            total[i] = total[i] * shrink + group_sum(e[i]);
             maximum[i] = larger;
             for (uint c = 0; c < kQuads; ++c)
                 sums[i * kQuads + c] *= shrink;
-            probability[i * gl_WorkGroupSize.x + lane] = e;
         }
-        sync_group();
+        share(e);
         const uint keys_here = min(gl_WorkGroupSize.x, piece_end - first_key);
+        uint slot = first_key % p.capacity;
         for (uint s = 0; s < keys_here; ++s) {
-            const uint at =
-                kv_index(sequence, first_key + s, kv_head, p.capacity, p.kv_heads, p.padded_dim);
+            const uint values_at =
+                kv_index(sequence, slot, kv_head, p.capacity, p.kv_heads, p.padded_dim);
+            slot = slot + 1 == p.capacity ? 0 : slot + 1;
+            float probability[kQueries];
+            for (uint i = 0; i < kQueries; ++i)
+                probability[i] = shared_by(s, i, e[i]);
             for (uint c = 0; c < kQuads; ++c) {
-                const uint quad = c * gl_WorkGroupSize.x + lane;
-                if (quad < quads) {
-                    const vec4 v = kv_unpack(values[at + quad]);
-                    for (uint i = 0; i < kQueries; ++i)
-                        sums[i * kQuads + c] += probability[i * gl_WorkGroupSize.x + s] * v;
-                }
+                const uint quad = min(c * gl_WorkGroupSize.x + lane, quads - 1);
+                const vec4 v = kv_unpack(values[values_at + quad]);
+                for (uint i = 0; i < kQueries; ++i)
+                    sums[i * kQuads + c] += probability[i] * v;
             }
         }
-        sync_group();
+        unshare();
     }
 
     if (!kSplit) {
@@ -179,7 +206,7 @@ void main() {
         return;
     memoryBarrierBuffer();
 
-    for (uint i = 0; i < kQueries; ++i) {
+    [[dont_unroll]] for (uint i = 0; i < kQueries; ++i) {
         float largest = kMinusInfinity;
         for (uint s = 0; s < gl_NumWorkGroups.z; ++s)
             largest = max(largest, parts[parts_at + (s * kQueries + i) * part_quads + quads].x);

@@ -11,8 +11,9 @@
 // come from two tables made in double: fine (positions 0..1023) and coarse (multiples of 1024),
 // joined by the addition theorem. Measured against double: 2e-7 at any position up to 1,000,000.
 //
-// One workgroup per head and row. A thread rotates pairs into shared memory, then packs neighbours:
-// heads are padded to padded_dim with zeros, so that attention reads whole vec4s whatever head_dim is.
+// One workgroup per head and row. A thread owns vec4s of the result, and reads the partner of each of
+// its numbers too: nothing is shared, so nothing waits. Heads are padded to padded_dim with zeros, so
+// that attention reads whole vec4s whatever head_dim is.
 //
 //   binding 0  qkv     [rows][(heads + 2 kv_heads) * head_dim]          f32         read
 //   binding 1  rows    [rows]                                           Row         read
@@ -24,6 +25,7 @@
 //
 // C++ side: engine/ops/rope_store.cpp      Test: tests/ops/rope_store_test.cpp
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
@@ -43,8 +45,6 @@ layout(binding = 4) writeonly buffer Q { vec4 q[]; };
 layout(push_constant) uniform Push { RopeStoreParams p; };
 
 const uint kFinePositions = 1024;
-
-shared float head_values[512];  // the longest head that a config may have
 
 void main() {
     const uint head = gl_WorkGroupID.x;
@@ -67,38 +67,36 @@ void main() {
     const uint fine_at = (row.position % kFinePositions) * half_dim;
     const uint step_index = min(row.position / kFinePositions, p.coarse_steps - 1);  // in the table
     const uint coarse_at = (kFinePositions + step_index) * half_dim;
-    for (uint i = gl_LocalInvocationID.x; i < half_dim; i += gl_WorkGroupSize.x) {
-        float a = qkv[src_at + i];
-        float b = qkv[src_at + half_dim + i];
-        if (!is_value) {
-            if (kNorm) {
-                a *= norm_scale * (1.0 + norms[norm_at + i]);
-                b *= norm_scale * (1.0 + norms[norm_at + half_dim + i]);
-            }
-            const vec2 fine = rope[fine_at + i], coarse = rope[coarse_at + i];
-            const float c = coarse.x * fine.x - coarse.y * fine.y;
-            const float s = coarse.y * fine.x + coarse.x * fine.y;
-            const float rotated = a * c - b * s;
-            b = b * c + a * s;
-            a = rotated;
-        }
-        head_values[i] = a;
-        head_values[half_dim + i] = b;
-    }
-    for (uint i = p.head_dim + gl_LocalInvocationID.x; i < p.padded_dim; i += gl_WorkGroupSize.x)
-        head_values[i] = 0.0;
-    sync_group();
 
     for (uint quad = gl_LocalInvocationID.x; quad * 4 < p.padded_dim; quad += gl_WorkGroupSize.x) {
-        const uint at = quad * 4;
-        const vec4 value = vec4(head_values[at], head_values[at + 1], head_values[at + 2],
-                                head_values[at + 3]);
+        vec4 value = vec4(0.0);
+        [[dont_unroll]] for (uint j = 0; j < 4; ++j) {
+            const uint i = quad * 4 + j;
+            if (i >= p.head_dim)
+                break;
+            float own = qkv[src_at + i];
+            if (!is_value) {
+                const bool first_half = i < half_dim;
+                const uint pair = first_half ? i : i - half_dim;
+                const uint partner_at = first_half ? i + half_dim : pair;
+                float partner = qkv[src_at + partner_at];
+                if (kNorm) {
+                    own *= norm_scale * (1.0 + norms[norm_at + i]);
+                    partner *= norm_scale * (1.0 + norms[norm_at + partner_at]);
+                }
+                const vec2 fine = rope[fine_at + pair], coarse = rope[coarse_at + pair];
+                const float c = coarse.x * fine.x - coarse.y * fine.y;
+                const float s = coarse.y * fine.x + coarse.x * fine.y;
+                own = own * c + (first_half ? -partner : partner) * s;
+            }
+            value[j] = own;
+        }
         if (!is_value && !is_key) {
             q[(r * p.heads + head) * (p.padded_dim / 4) + quad] = value * p.query_scale;
             continue;
         }
         const uint kv_head = head - p.heads - (is_value ? p.kv_heads : 0);
-        const uint to = kv_index(row.sequence, row.position, kv_head, p.capacity, p.kv_heads,
+        const uint to = kv_index(row.sequence, row.position % p.capacity, kv_head, p.capacity, p.kv_heads,
                                  p.padded_dim) + quad;
         if (is_value)
             values[to] = kv_pack(value);

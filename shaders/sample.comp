@@ -7,10 +7,10 @@
 // Each filter keeps a prefix of the order (value falling, id rising), so all three together are one
 // threshold: a value, and how many of the ids that equal it are kept.
 //   top-k   32 halvings of the ordered bits of the value, counting. Before that, where k is at most
-//           the number of shards, one pass lists in shared memory what is at least the k-th largest
-//           of the shards' peaks: each of those k shards holds one such logit, so the k largest are
-//           among them. Where k is larger or the list overflows, the whole vocabulary is walked, and
-//           the survivors are listed afterwards.
+//           the number of shards, every thread lists which of its logits are at least the k-th
+//           largest of the shards' peaks: each of those k shards holds one such logit, so the k
+//           largest are among them. Where k is larger or a list overflows, the whole vocabulary is
+//           walked, and the survivors are listed afterwards.
 //   top-p   the same halvings, adding up exp(value - max)
 // No sort, no read-back. Sums run in a fixed order, so the same seed gives the same id.
 //
@@ -25,6 +25,7 @@
 //
 // C++ side: engine/ops/sampling.cpp      Test: tests/ops/sampling_test.cpp
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
@@ -39,17 +40,16 @@ layout(binding = 4) writeonly buffer Chosen { uint chosen[]; };
 layout(push_constant) uniform Push { SampleSelectParams p; };
 
 const float kMinusInfinity = -3.0e38;
-const uint kListed = 512;
+const uint kLogits = 0, kList = 1, kPeaks = 2;
+const uint kNoLimit = 0xffffffffu;
+const uint kListed = gl_WorkGroupSize.x < 64 ? 512 / gl_WorkGroupSize.x : 8;  // ids a thread lists
 
-shared uint listed_key[kListed];  // in rising order of id
-shared uint listed_id[kListed];
-shared uint found_key[kListed];   // as they were found
-shared uint found_id[kListed];
-shared uint found_count;
+// Of each thread, [kListed][threads]. A thread reads its own alone, so no barrier is needed.
+shared uint listed[kListed * gl_WorkGroupSize.x];
 
 uint row_at;      // first logit of the row
-bool from_list;   // candidates are listed_*, not the whole vocabulary
-uint candidates;  // how many there are to walk
+uint walked;      // what candidates are: kLogits, the whole vocabulary; kList, `listed`; kPeaks
+uint candidates;  // how many there are for this thread to walk
 float peak;
 
 // Bits that order like the float they come from.
@@ -62,79 +62,46 @@ float unordered(uint key) {
     return uintBitsToFloat((key & 0x80000000u) != 0u ? key & 0x7fffffffu : ~key);
 }
 
-uint candidate_key(uint i) { return from_list ? listed_key[i] : ordered(logits[row_at + i]); }
-uint candidate_id(uint i) { return from_list ? listed_id[i] : i; }
+uint nth_of_thread(uint n) { return n * gl_WorkGroupSize.x + gl_LocalInvocationID.x; }
+uint count_of_thread(uint all) {
+    return (all + gl_WorkGroupSize.x - 1 - gl_LocalInvocationID.x) / gl_WorkGroupSize.x;
+}
+uint candidate_id(uint n) { return walked == kList ? listed[nth_of_thread(n)] : nth_of_thread(n); }
+uint candidate_key(uint id) {
+    return ordered(walked == kPeaks ? uintBitsToFloat(peaks[gl_WorkGroupID.x * p.shards + id].x)
+                                    : logits[row_at + id]);
+}
 float weight_of(uint key) { return exp(unordered(key) - peak); }
 
-// How many candidates have at least this key, and the sum of their weights. Counts are below 2^24, so
-// a float holds them exactly.
-vec2 at_least(uint key) {
+// How many candidates lie above this key, or equal it with an id below the limit, and the sum of
+// their weights. Counts are below 2^24, so a float holds them exactly.
+vec2 kept(uint key, uint tie_limit) {
     float count = 0.0, mass = 0.0;
-    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x) {
-        const uint k = candidate_key(i);
-        if (k >= key) {
+    for (uint n = 0; n < candidates; ++n) {
+        const uint id = candidate_id(n), own = candidate_key(id);
+        if (own > key || (own == key && id < tie_limit)) {
             count += 1.0;
-            mass += weight_of(k);
+            mass += weight_of(own);
         }
     }
     return vec2(group_sum(count), group_sum(mass));
 }
 
-// The id limit below which exactly `wanted` candidates equal to `key` lie.
-uint limit_of_ties(uint key, float wanted) {
-    uint low = 0, high = p.vocab;  // smallest limit with count >= wanted
-    while (low < high) {
-        const uint middle = (low + high) / 2;
-        float count = 0.0;
-        for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x)
-            if (candidate_key(i) == key && candidate_id(i) < middle)
-                count += 1.0;
-        if (group_sum(count) >= wanted)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-// How many shards have a peak of at least this key.
-float peaks_at_least(uint key) {
-    float count = 0.0;
-    for (uint i = gl_LocalInvocationID.x; i < p.shards; i += gl_WorkGroupSize.x)
-        if (ordered(uintBitsToFloat(peaks[gl_WorkGroupID.x * p.shards + i].x)) >= key)
-            count += 1.0;
-    return group_sum(count);
-}
-
-// Makes the logits that are kept so far a list in shared memory, unless they are too many for it.
+// Lists what is kept so far and walks that from now on, unless it is too much for a thread's list.
 void list_kept(uint threshold, uint tie_limit) {
-    if (gl_LocalInvocationID.x == 0)
-        found_count = 0;
-    barrier();
-    for (uint i = gl_LocalInvocationID.x; i < p.vocab; i += gl_WorkGroupSize.x) {
-        const uint key = ordered(logits[row_at + i]);
-        if (key > threshold || (key == threshold && i < tie_limit)) {
-            const uint at = atomicAdd(found_count, 1);
-            if (at < kListed) {
-                found_key[at] = key;
-                found_id[at] = i;
-            }
+    uint count = 0;
+    for (uint n = 0; n < candidates; ++n) {
+        const uint id = candidate_id(n), key = candidate_key(id);
+        if (key > threshold || (key == threshold && id < tie_limit)) {
+            if (count < kListed)
+                listed[nth_of_thread(count)] = id;
+            ++count;
         }
     }
-    barrier();
-    from_list = found_count <= kListed;
-    if (!from_list)
+    if (group_max(float(count)) > float(kListed))
         return;
-    candidates = found_count;
-    // Threads find in any order; sums over the list must not depend on it.
-    for (uint i = gl_LocalInvocationID.x; i < candidates; i += gl_WorkGroupSize.x) {
-        uint rank = 0;
-        for (uint other = 0; other < candidates; ++other)
-            rank += found_id[other] < found_id[i] ? 1u : 0u;
-        listed_key[rank] = found_key[i];
-        listed_id[rank] = found_id[i];
-    }
-    barrier();
+    walked = kList;
+    candidates = count;
 }
 
 void main() {
@@ -142,8 +109,8 @@ void main() {
     const uint r = gl_WorkGroupID.x;
     const SampleParams sampling = params[r];
     row_at = r * p.logits_stride;
-    from_list = false;
-    candidates = p.vocab;
+    walked = kLogits;
+    candidates = count_of_thread(p.vocab);
 
     float best = kMinusInfinity;
     uint best_id = 0xffffffffu;
@@ -162,70 +129,68 @@ void main() {
     }
 
     uint threshold = ordered(kMinusInfinity) + 1;  // what was masked out is never kept
-    uint tie_limit = 0xffffffffu;                  // ids that equal the threshold are kept below it
+    uint tie_limit = kNoLimit;                     // ids that equal the threshold are kept below it
 
-    bool ties_in_list = false;  // the list holds ids that top-k cuts away
-    if (sampling.top_k > 0 && sampling.top_k <= p.shards && sampling.top_k < p.vocab) {
-        uint low = threshold, high = ordered(best);  // largest key with count >= k
-        while (low < high) {
-            const uint middle = low + (high - low + 1) / 2;
-            if (peaks_at_least(middle) >= float(sampling.top_k))
-                low = middle;
-            else
-                high = middle - 1;
-        }
-        list_kept(low, 0xffffffffu);
-        ties_in_list = from_list;
-    }
-
-    // Top-k, then top-p, by the same search: the largest key at which count or mass reaches what is
-    // wanted. One loop and not two calls, because every copy of the search is compiled again.
-    for (uint filter_index = 0; filter_index < 2; ++filter_index) {
-        const bool by_count = filter_index == 0;
-        float wanted;
-        if (by_count) {
-            if (sampling.top_k == 0 || sampling.top_k >= p.vocab)
-                continue;
-            wanted = float(sampling.top_k);
-        } else {
-            if (sampling.top_p >= 1.0)
-                continue;
-            // Ties that top-k has cut away do not count; a list made after it does not hold them.
-            const vec2 kept = at_least(threshold);
-            float all = kept.y;
-            if ((!from_list || ties_in_list) && tie_limit != 0xffffffffu)
-                all -= weight_of(threshold) * (kept.x - float(sampling.top_k));
-            wanted = sampling.top_p * all;
+    // Top-k over the shards' peaks, top-k, top-p, by the same search: the largest key at which count
+    // or mass reaches what is wanted. One loop and not three calls, because every copy of the search
+    // is compiled again, which software drivers do at the first token.
+    const bool by_count = sampling.top_k > 0 && sampling.top_k < p.vocab;
+    [[dont_unroll]] for (uint filter_index = 0; filter_index < 3; ++filter_index) {
+        const bool over_peaks = filter_index == 0, by_mass = filter_index == 2;
+        if (!(by_mass ? sampling.top_p < 1.0
+                      : by_count && (!over_peaks || sampling.top_k <= p.shards)))
+            continue;
+        if (over_peaks) {
+            walked = kPeaks;
+            candidates = count_of_thread(p.shards);
         }
         uint low = threshold, high = ordered(best);
-        while (low < high) {
-            const uint middle = low + (high - low + 1) / 2;
-            const vec2 here = at_least(middle);
-            if ((by_count ? here.x : here.y) >= wanted)
+        vec2 at_low = vec2(0.0), above = vec2(0.0);  // kept at low, and at high + 1
+        float wanted = 0.0;
+        for (bool first = true; first || low < high; first = false) {
+            const uint middle = first ? low : low + (high - low + 1) / 2;
+            const vec2 here = kept(middle, first ? tie_limit : kNoLimit);
+            if (first)
+                wanted = by_mass ? sampling.top_p * here.y : float(sampling.top_k);
+            if (first || (by_mass ? here.y : here.x) >= wanted) {
                 low = middle;
-            else
+                at_low = here;
+            } else {
                 high = middle - 1;
+                above = here;
+            }
         }
-        // The key of the best is below 0xffffffff, so low + 1 does not wrap.
-        const vec2 above = at_least(low + 1);
-        const float ties = at_least(low).x - above.x;
-        const float needed =
-            by_count ? wanted - above.x
-                     : max(1.0, ceil((wanted - above.y) / weight_of(low) - 1e-4));
-        if (low > threshold)
-            tie_limit = 0xffffffffu;
-        threshold = low;
-        if (needed < ties)
-            tie_limit = min(tie_limit, limit_of_ties(low, needed));
-        if (by_count && !from_list && sampling.top_k <= kListed)
-            list_kept(threshold, tie_limit);
+        if (over_peaks) {
+            walked = kLogits;
+            candidates = count_of_thread(p.vocab);
+        } else {
+            if (low > threshold)
+                tie_limit = kNoLimit;
+            threshold = low;
+            const float needed =
+                by_mass ? max(1.0, ceil((wanted - above.y) / weight_of(low) - 1e-4))
+                        : wanted - above.x;
+            if (needed < at_low.x - above.x) {
+                uint from = 0, to = p.vocab;  // the smallest limit with which `needed` ties are kept
+                while (from < to) {
+                    const uint middle = (from + to) / 2;
+                    if (kept(low, middle).x - above.x >= needed)
+                        to = middle;
+                    else
+                        from = middle + 1;
+                }
+                tie_limit = from;
+            }
+        }
+        if (!by_mass && walked != kList)
+            list_kept(low, over_peaks ? kNoLimit : tie_limit);
     }
 
     const float least = best + sampling.log_min_p;
     float best_race = -kMinusInfinity;
     uint winner = best_id;
-    for (uint i = lane; i < candidates; i += gl_WorkGroupSize.x) {
-        const uint key = candidate_key(i), id = candidate_id(i);
+    for (uint n = 0; n < candidates; ++n) {
+        const uint id = candidate_id(n), key = candidate_key(id);
         if (key < threshold || (key == threshold && id >= tie_limit) || unordered(key) < least)
             continue;
         const uvec4 bits = philox(uvec4(id, rows[r].position, 0, 0),

@@ -31,7 +31,7 @@ std::string type_suffix(DataType type) {
 std::string kv_suffix(const Device& device, KvType type) {
     if (type == KvType::f32)
         return "f32";
-    return device.has(Rung::storage16) ? "f16_storage16" : "f16";
+    return device.has(Rung::storage16) && !device.capabilities().software ? "f16_storage16" : "f16";
 }
 
 }  // namespace olivine

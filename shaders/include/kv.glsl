@@ -26,9 +26,8 @@ KV_ELEMENT kv_pack(vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)
 layout(binding = KV_BINDING_K) KV_ACCESS buffer Keys { KV_ELEMENT keys[]; };
 layout(binding = KV_BINDING_V) KV_ACCESS buffer Values { KV_ELEMENT values[]; };
 
-// Index of the first element (four numbers) of one head at one position.
-uint kv_index(uint sequence, uint position, uint kv_head, uint capacity, uint kv_heads,
+// Index of the first element (four numbers) of one head in one slot.
+uint kv_index(uint sequence, uint slot, uint kv_head, uint capacity, uint kv_heads,
               uint padded_dim) {
-    const uint slot = sequence * capacity + position % capacity;
-    return (slot * kv_heads + kv_head) * (padded_dim / 4);
+    return ((sequence * capacity + slot) * kv_heads + kv_head) * (padded_dim / 4);
 }

@@ -19,7 +19,7 @@ DeviceOptions options_of(const std::string& variant) {
     DeviceOptions options;
     options.disabled.set(Rung::subgroup, variant == "tier 0" || variant == "storage16");
     options.disabled.set(Rung::storage16, variant == "tier 0" || variant == "subgroup");
-    options.as_gpu = variant == "as GPU";
+    options.as_gpu = variant == "as GPU" || variant == "storage16";  // which software leaves alone
     return options;
 }
 
@@ -62,6 +62,8 @@ std::vector<KvVariant> kv_variants() {
         list.push_back({"subgroup", KvType::f16});
         list.push_back({"storage16", KvType::f16});
     }
+    if (storage16 && device.capabilities().software)
+        list.push_back({"as GPU", KvType::f16});
     return list;
 }
 

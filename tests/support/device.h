@@ -25,9 +25,8 @@ struct Bench {
 std::vector<std::string> variants();
 
 // The same for operations on keys and values, whose storage makes further variants:
-//   storage16    16-bit storage alone
+//   storage16    16-bit storage alone, as on a GPU
 //   subgroup     subgroup arithmetic alone
-// Their workgroups are the same on every kind of device.
 struct KvVariant {
     std::string name;
     KvType type;
