@@ -1,3 +1,4 @@
+// The shaders matvec, matmul and matmul_direct, through engine/ops/linear.h.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>

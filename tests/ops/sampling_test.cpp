@@ -1,3 +1,4 @@
+// The shaders logit_filter and sample, through engine/ops/sampling.h.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>

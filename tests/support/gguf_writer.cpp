@@ -354,7 +354,7 @@ std::vector<std::byte> GgufWriter::bytes() const {
 }
 
 std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type,
-                                        std::optional<DataType> embedding) {
+                                        std::optional<DataType> embedding, bool dequantised) {
     const auto checkpoint = Checkpoint::open(folder);
     GgufWriter writer;
     add_metadata(writer, checkpoint->config());
@@ -374,6 +374,10 @@ std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type
                 stored = embedding.value_or(type);
             if (info.shape[1] % block_elements(stored) != 0)
                 stored = DataType::f16;
+        }
+        if (dequantised) {
+            values = decode(stored, encode(stored, values));
+            stored = DataType::f32;
         }
         writer.add_tensor(gguf_name(spec.name), spec.shape, stored, values);
     }

@@ -69,10 +69,11 @@ private:
 
 // The text side of a Hugging Face folder as GGUF: matrices in `type` (the embedding in `embedding`
 // if given), norms in F32 with the 1 added. Rows that do not fill blocks of 32 become F16, as
-// llama.cpp does. The tokenizer arrays are made up. "<arch>.attention.scale" and
+// llama.cpp does. `dequantised` stores the same values in F32. The tokenizer arrays are made up. "<arch>.attention.scale" and
 // "<arch>.embedding_scale" are written, since the goldens' values follow from nothing else in the file.
 std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type,
-                                        std::optional<DataType> embedding = std::nullopt);
+                                        std::optional<DataType> embedding = std::nullopt,
+                                        bool dequantised = false);
 
 void write_file(const std::string& path, std::span<const std::byte> bytes);
 void write_file(const std::string& path, std::string_view text);
