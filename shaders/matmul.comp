@@ -12,7 +12,7 @@
 //   binding 2  x       [tokens][cols]   f32            read
 //   binding 3  y       [tokens][rows]   f32            write
 //
-// C++ side: engine/ops/matmul.cpp      Test: tests/ops/linear_test.cpp
+// C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
 #extension GL_GOOGLE_include_directive : require
 #include "params.h"
 
