@@ -82,31 +82,55 @@ void Chat::clear() {
     if (!turns_.empty())
         ++options_.sampler.seed;  // or the same question would get the same answer again
     turns_.clear();
+    attached_.clear();
     ids_.clear();
     answer_ids_.clear();
 }
 
+void Chat::attach(const Picture& picture, const std::string& name, const EncodeOptions& options) {
+    std::vector<Picture> views = {picture};
+    if (options_.pan_and_scan)
+        for (const PictureBox& box : pan_and_scan(picture.width, picture.height))
+            views.push_back(crop(picture, box));
+    attached_.push_back({name, generator_.model().vision().encode(views, options)});
+}
+
 const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
                       const Cancelled& cancelled) {
+    Message question{Message::Role::user, std::string(text)};
+    std::vector<AttachedPicture> pictures = std::exchange(attached_, {});
+    size_t encoded = 0;
+    for (const AttachedPicture& picture : pictures) {
+        PictureInText& in_text = question.pictures.emplace_back();
+        in_text.soft_tokens = generator_.model().config().mm_tokens_per_image;
+        for (const PictureRef& each : picture.encoded)
+            in_text.ids.push_back(each->id);
+        encoded += picture.encoded.size();
+    }
     std::vector<int32_t> ids = ids_;
     if (turns_.empty()) {
         std::vector<Message> messages;
         if (!options_.system.empty())
             messages.push_back({Message::Role::system, options_.system});
-        messages.push_back({Message::Role::user, std::string(text)});
+        messages.push_back(question);
         ids = template_.prompt(messages);
     } else {
         ids.insert(ids.end(), answer_ids_.begin(), answer_ids_.end());
-        const std::vector<int32_t> next = template_.next_turn(text, false);
+        const std::vector<int32_t> next = template_.next_turn(question, false);
         ids.insert(ids.end(), next.begin(), next.end());
     }
     if (ids.size() >= generator_.context().context())
         fail(Fault::bad_input,
-             "The conversation has %zu tokens with this question, the context %u positions.",
-             ids.size(), generator_.context().context());
+             "The conversation has %zu tokens with this question%s, the context %u positions.",
+             ids.size(),
+             encoded > 0 ? format_text(" and its %zu pictures of %u", encoded,
+                                       generator_.model().config().mm_tokens_per_image)
+                               .c_str()
+                         : "",
+             generator_.context().context());
     const std::vector<int32_t> ids_before = std::exchange(ids_, std::move(ids));
     const std::vector<int32_t> answer_before = answer_ids_;
-    turns_.push_back({std::string(text), {}});
+    turns_.push_back({std::string(text), std::move(pictures), {}});
     try {
         return answer(on_text, cancelled);
     } catch (const Error&) {

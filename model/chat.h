@@ -18,11 +18,18 @@ struct ChatOptions {
     uint32_t max_tokens = 0;         // an answer; 0 = no limit but the context
     std::string system;
     std::vector<std::string> stop;   // texts that end an answer; not part of it
+    bool pan_and_scan = false;       // long pictures come with crops (see pan_and_scan())
+};
+
+struct AttachedPicture {
+    std::string name;                 // as the caller calls it
+    std::vector<PictureRef> encoded;  // the picture, then its crops, if any
 };
 
 // One question and its answer.
 struct Turn {
     std::string user;
+    std::vector<AttachedPicture> pictures;  // before the text
     std::string answer;  // empty when it was stopped before the first word
 };
 
@@ -33,9 +40,16 @@ public:
     // takes no system text.
     Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options);
 
+    // Encodes a picture, which stands before the next question's text. Throws bad_input for a model
+    // without a picture encoder, and what Vision::encode throws; nothing is attached then.
+    void attach(const Picture& picture, const std::string& name, const EncodeOptions& options = {});
+    // What is attached and not yet asked about.
+    const std::vector<AttachedPicture>& attached() const { return attached_; }
+
     // Asks and streams the answer: on_text gets whole UTF-8 characters. `cancelled` stops the answer
     // within a slice; what was said stays in the conversation. Throws bad_input when the
-    // conversation no longer fits the context (both lengths; the conversation is as before).
+    // conversation no longer fits the context (both lengths; the conversation is as before, but that
+    // pictures which were attached are not any more).
     const Turn& ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
                     const Cancelled& cancelled = {});
     // Answers the last question again, with the next seed. Throws bad_input when there is none.
@@ -64,6 +78,7 @@ private:
     ChatOptions options_;
     ChatTemplate template_;
     std::vector<Turn> turns_;
+    std::vector<AttachedPicture> attached_;
     std::vector<int32_t> ids_;           // of the conversation up to the last question's end
     std::vector<int32_t> answer_ids_;    // of the last answer, without the stop id
     EndReason last_end_ = EndReason::max_tokens;

@@ -64,11 +64,34 @@ void ChatTemplate::push_text(std::vector<int32_t>& ids, std::string_view text) c
     ids.insert(ids.end(), more.begin(), more.end());
 }
 
-// role, newline and body are one text to the tokenizer, which may merge across their borders.
-void ChatTemplate::push_turn(std::vector<int32_t>& ids, std::string_view role,
-                             std::string_view body) const {
+void ChatTemplate::push_picture(std::vector<int32_t>& ids, int32_t id, uint32_t soft_tokens) const {
+    const Tokenizer::Specials& specials = tokenizer_->specials();
+    push_text(ids, "\n\n");
+    ids.push_back(needed(specials.start_of_image, "<start_of_image>"));
+    ids.insert(ids.end(), soft_tokens, id);
+    ids.push_back(needed(specials.end_of_image, "<end_of_image>"));
+    push_text(ids, "\n\n");
+}
+
+// What stands between marks, role and newline included, is one text to the tokenizer, which may merge
+// across the borders of its parts.
+void ChatTemplate::push_turn(std::vector<int32_t>& ids, std::string_view prefix,
+                             const Message& message) const {
     ids.push_back(start_of_turn_);
-    push_text(ids, std::string(role) + "\n" + std::string(body));
+    std::string text = message.role == Message::Role::user ? "user\n" : "model\n";
+    text += prefix;
+    for (const PictureInText& picture : message.pictures)
+        for (size_t i = 0; i < picture.ids.size(); ++i) {
+            if (picture.ids.size() > 1)
+                text += i == 0   ? "Here is the original image "
+                        : i == 1 ? " and here are some crops to help you see better "
+                                 : " ";
+            push_text(ids, text);
+            text.clear();
+            push_picture(ids, picture.ids[i], picture.soft_tokens);
+        }
+    text += strip(message.text);
+    push_text(ids, text);
     ids.push_back(end_of_turn_);
     push_text(ids, "\n");
 }
@@ -93,8 +116,7 @@ std::vector<int32_t> ChatTemplate::prompt(std::span<const Message> messages,
                  "Turn %zu of the conversation is not the %s's (user and model take turns, the "
                  "user begins).",
                  i + 1, user ? "user" : "model");
-        push_turn(ids, user ? "user" : "model",
-                  (i == 0 ? prefix : "") + std::string(strip(messages[i].text)));
+        push_turn(ids, i == 0 ? prefix : "", messages[i]);
     }
     if (add_generation_prompt) {
         ids.push_back(start_of_turn_);
@@ -103,12 +125,12 @@ std::vector<int32_t> ChatTemplate::prompt(std::span<const Message> messages,
     return ids;
 }
 
-std::vector<int32_t> ChatTemplate::next_turn(std::string_view user_text, bool answer_ended) const {
+std::vector<int32_t> ChatTemplate::next_turn(const Message& user, bool answer_ended) const {
     std::vector<int32_t> ids;
     if (!answer_ended)
         ids.push_back(end_of_turn_);
     push_text(ids, "\n");
-    push_turn(ids, "user", strip(user_text));
+    push_turn(ids, "", user);
     ids.push_back(start_of_turn_);
     push_text(ids, "model\n");
     return ids;

@@ -8,6 +8,10 @@
 //     <start_of_turn>user\nSYSTEM\n\nTEXT<end_of_turn>\n      SYSTEM only before the first text
 //     <start_of_turn>model\nTEXT<end_of_turn>\n
 //     <start_of_turn>model\n                              where the model is to go on
+//
+// A picture before a text is \n\n<start_of_image>, its soft tokens, <end_of_image>\n\n, the newlines
+// being ids of their own. One with crops is "Here is the original image " PICTURE " and here are some
+// crops to help you see better " CROP " " CROP ...
 #pragma once
 
 #include <cstdint>
@@ -20,10 +24,17 @@
 
 namespace olivine {
 
+// A picture that stands before a user's text.
+struct PictureInText {
+    std::vector<int32_t> ids;  // EncodedPicture::id of the picture, then of its crops, if any
+    uint32_t soft_tokens = 0;  // of each
+};
+
 struct Message {
     enum class Role { system, user, model };
     Role role;
     std::string text;
+    std::vector<PictureInText> pictures = {};  // of a user
 };
 
 // Gemma 3 puts the system text before the first user text; Gemma 2 has no place for one.
@@ -38,6 +49,7 @@ public:
 
     // The ids of a whole conversation: an optional system message, then user and model in turn.
     // Throws Error(bad_input) for any other order, and for a system message where it is refused.
+    // Throws Error(unsupported) for a picture where the vocabulary lacks its marks.
     // The user's and the model's texts lose blanks at both ends, as in the published template; the
     // system text keeps its own.
     std::vector<int32_t> prompt(std::span<const Message> messages,
@@ -48,7 +60,7 @@ public:
     // answer_ended: the cache holds the <end_of_turn> that the model gave already.
     // prompt() of the first turn + answer ids + this = prompt() of the longer conversation,
     // provided that the answer's ids are those of encode(answer) and it has no outer blanks.
-    std::vector<int32_t> next_turn(std::string_view user_text, bool answer_ended) const;
+    std::vector<int32_t> next_turn(const Message& user, bool answer_ended) const;
 
     // Any of these ends an answer: end_of_turn and eos.
     const std::vector<int32_t>& stop_ids() const { return stop_ids_; }
@@ -59,7 +71,8 @@ public:
     static std::string_view strip(std::string_view text);
 
 private:
-    void push_turn(std::vector<int32_t>& ids, std::string_view role, std::string_view body) const;
+    void push_turn(std::vector<int32_t>& ids, std::string_view prefix, const Message& message) const;
+    void push_picture(std::vector<int32_t>& ids, int32_t id, uint32_t soft_tokens) const;
     void push_text(std::vector<int32_t>& ids, std::string_view text) const;
 
     const Tokenizer* tokenizer_;

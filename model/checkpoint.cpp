@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cinttypes>
 #include <filesystem>
@@ -22,6 +23,8 @@ constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 constexpr uint64_t kMaxIndexBytes = uint64_t{8} << 20;  // 27B's index has 0.1 MiB
 constexpr int kMaxJsonDepth = 32;
 constexpr size_t kMaxFiles = 1024;
+constexpr size_t kMaxListed = 8;  // file names in a message
+constexpr std::string_view kMmprojLayer = "v.blk.";
 
 Json read_json(const std::string& path, uint64_t limit) {
     const std::string text = File::open(path).read_text(limit);
@@ -96,6 +99,97 @@ std::string canonical_gguf(std::string_view name) {
     return std::string(name);
 }
 
+// A tensor of an mmproj file as Hugging Face has it; empty for names that Gemma 3 does not have.
+// `mlp_swapped`: files made before llama.cpp renamed them call fc1 ffn_down and fc2 ffn_up.
+std::string canonical_mmproj(std::string_view name, bool mlp_swapped) {
+    constexpr std::pair<std::string_view, std::string_view> kOutside[] = {
+        {"v.patch_embd.", "vision_tower.vision_model.embeddings.patch_embedding."},
+        {"v.position_embd.", "vision_tower.vision_model.embeddings.position_embedding."},
+        {"v.post_ln.", "vision_tower.vision_model.post_layernorm."},
+        {"mm.soft_emb_norm.", "multi_modal_projector.mm_soft_emb_norm."},
+    };
+    constexpr std::pair<std::string_view, std::string_view> kInLayer[] = {
+        {"ln1.", "layer_norm1."},
+        {"ln2.", "layer_norm2."},
+        {"attn_q.", "self_attn.q_proj."},
+        {"attn_k.", "self_attn.k_proj."},
+        {"attn_v.", "self_attn.v_proj."},
+        {"attn_out.", "self_attn.out_proj."},
+        {"ffn_up.", "mlp.fc1."},
+        {"ffn_down.", "mlp.fc2."},
+    };
+    if (name == "mm.input_projection.weight")
+        return "multi_modal_projector.mm_input_projection_weight";
+    for (const auto& [gguf, hf] : kOutside)
+        if (name.starts_with(gguf))
+            return std::string(hf) + std::string(name.substr(gguf.size()));
+    const size_t dot = name.find('.', kMmprojLayer.size());
+    if (!name.starts_with(kMmprojLayer) || dot == std::string_view::npos)
+        return {};
+    const std::string_view number =
+        name.substr(kMmprojLayer.size(), dot - kMmprojLayer.size());
+    const std::string_view inner = name.substr(dot + 1);
+    for (const auto& [gguf, hf] : kInLayer)
+        if (inner.starts_with(gguf)) {
+            const std::string_view to = !mlp_swapped       ? hf
+                                        : hf == "mlp.fc1." ? "mlp.fc2."
+                                        : hf == "mlp.fc2." ? "mlp.fc1."
+                                                           : hf;
+            return "vision_tower.vision_model.encoder.layers." + std::string(number) + "." +
+                   std::string(to) + std::string(inner.substr(gguf.size()));
+        }
+    return {};
+}
+
+// The layers whose ffn_up maps the MLP's width back, so that it is fc2. Where both widths are the
+// same the shapes do not tell, and the newer order counts.
+std::set<std::string, std::less<>> swapped_layers(const Gguf& mmproj, const VisionConfig& vision) {
+    const std::array<uint64_t, 2> fc2{vision.hidden_size, vision.intermediate_size};
+    std::set<std::string, std::less<>> layers;
+    if (vision.hidden_size == vision.intermediate_size)
+        return layers;
+    for (const Gguf::Tensor& tensor : mmproj.tensors())
+        if (tensor.name.starts_with(kMmprojLayer) && tensor.name.ends_with(".ffn_up.weight") &&
+            std::equal(tensor.shape.begin(), tensor.shape.end(), fc2.begin(), fc2.end()))
+            layers.insert(tensor.name.substr(0, tensor.name.find('.', kMmprojLayer.size())));
+    return layers;
+}
+
+bool is_picture_tensor(std::string_view canonical) {
+    return canonical.starts_with("vision_tower.") ||
+           canonical.starts_with("multi_modal_projector.");
+}
+
+// The one mmproj file beside the model; empty without one.
+std::string find_mmproj(const std::string& model) {
+    const fs::path file(model);
+    const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    std::vector<std::string> names;
+    std::error_code error;
+    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+        const std::string name = it->path().filename().string();
+        std::string lower = name;
+        std::transform(lower.begin(), lower.end(), lower.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+        std::error_code ignored;
+        if (lower.find("mmproj") != std::string::npos && lower.ends_with(".gguf") &&
+            name.front() != '.' && it->path().filename() != file.filename() &&
+            it->is_regular_file(ignored))
+            names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    if (names.size() > 1) {
+        std::string listed;
+        for (size_t i = 0; i < names.size() && i < kMaxListed; ++i)
+            listed += (i ? "', '" : "'") + printable(names[i]);
+        fail(Fault::bad_input, "%s: %zu picture encoders lie beside the model: %s'%s (--mmproj "
+             "names one of them, or none).", printable_path(model).c_str(), names.size(),
+             listed.c_str(), names.size() > kMaxListed ? ", ..." : "");
+    }
+    return names.empty() ? std::string() : (folder / names[0]).string();
+}
+
 // The safetensors files that the folder's index names, sorted. Adds every (tensor, file) to
 // `promised`.
 std::vector<std::string> read_index(const std::string& path,
@@ -141,23 +235,25 @@ std::vector<std::string> list_safetensors(const std::string& folder) {
     return result;
 }
 
-bool is_norm(const TensorSpec& spec) {
-    return spec.shape.size() == 1;
-}
-
 }  // namespace
 
-std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path) {
+std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path, const std::string& mmproj) {
     std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(path));
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     if (status.type() == fs::file_type::not_found)
         fail(Fault::bad_file, "%s: there is no such file or folder.", printable_path(path).c_str());
-    if (fs::is_directory(status))
+    if (fs::is_directory(status)) {
+        if (!mmproj.empty())
+            fail(Fault::bad_input, "--mmproj is '%s', but the model '%s' is a folder, which holds "
+                 "its picture encoder itself (--mmproj is for GGUF files).",
+                 printable_path(mmproj).c_str(), printable_path(path).c_str());
         checkpoint->open_folder();
-    else
-        checkpoint->open_gguf();
+    } else {
+        checkpoint->open_gguf(mmproj);
+    }
     checkpoint->check_text_tensors();
+    checkpoint->check_vision_tensors();
     return checkpoint;
 }
 
@@ -169,6 +265,10 @@ void Checkpoint::open_folder() {
     if (std::error_code error; fs::exists(generation_path, error))
         add_generation_config(config_, read_json(generation_path, kMaxConfigBytes),
                               generation_path);
+    const std::string preprocessor_path = (folder / "preprocessor_config.json").string();
+    if (std::error_code error; config_.vision && fs::exists(preprocessor_path, error))
+        add_preprocessor_config(config_, read_json(preprocessor_path, kMaxConfigBytes),
+                                preprocessor_path);
 
     std::vector<std::pair<std::string, std::string>> promised;
     std::vector<std::string> names;
@@ -205,7 +305,7 @@ void Checkpoint::open_folder() {
     }
 }
 
-void Checkpoint::open_gguf() {
+void Checkpoint::open_gguf(const std::string& mmproj) {
     gguf_ = Gguf::open(path_);
     config_ = config_from_gguf(*gguf_);
     for (const Gguf::Tensor& tensor : gguf_->tensors())
@@ -213,13 +313,34 @@ void Checkpoint::open_gguf() {
             {.name = tensor.name, .type = tensor.type.value_or(DataType::f32),
              .shape = tensor.shape, .bytes = tensor.bytes, .file = 0, .offset = tensor.offset},
             tensor.type ? std::string() : ggml_type_name(tensor.type_id));
+    std::string found = mmproj;
+    if (mmproj.empty() && config_.family == Config::Family::gemma3)
+        found = find_mmproj(path_);
+    if (!found.empty() && found != kNoMmproj)
+        open_mmproj(found);
+}
+
+void Checkpoint::open_mmproj(const std::string& path) {
+    mmproj_ = Gguf::open(path);
+    add_mmproj(config_, *mmproj_, *gguf_);
+    const auto swapped = swapped_layers(*mmproj_, *config_.vision);
+    for (const Gguf::Tensor& tensor : mmproj_->tensors()) {
+        const size_t dot = tensor.name.find('.', kMmprojLayer.size());
+        std::string canonical =
+            canonical_mmproj(tensor.name, swapped.contains(tensor.name.substr(0, dot)));
+        if (!canonical.empty())  // else of a kind that Gemma 3 does not have
+            add(std::move(canonical),
+                {.name = tensor.name, .type = tensor.type.value_or(DataType::f32),
+                 .shape = tensor.shape, .bytes = tensor.bytes, .file = 1, .offset = tensor.offset},
+                tensor.type ? std::string() : ggml_type_name(tensor.type_id));
+    }
 }
 
 // `unsupported_type`: the type's name if we do not read it, else empty.
 void Checkpoint::add(std::string canonical, TensorInfo info, std::string unsupported_type) {
     if (tensors_.contains(canonical) || unsupported_.contains(canonical))
         fail(Fault::bad_file, "%s: tensor '%s' stands there twice, once under another prefix or in "
-             "another file.", printable_path(path_).c_str(), printable(info.name).c_str());
+             "another file.", shown_path(canonical).c_str(), printable(info.name).c_str());
     if (unsupported_type.empty())
         tensors_.emplace(std::move(canonical), std::move(info));
     else
@@ -227,8 +348,6 @@ void Checkpoint::add(std::string canonical, TensorInfo info, std::string unsuppo
 }
 
 void Checkpoint::check_text_tensors() {
-    const std::string path = printable_path(path_);
-    const char* matrix_types = gguf_ ? "F32, F16, BF16, Q8_0, Q4_0" : "F32, F16, BF16";
     // The table's rows are the vocabulary: published folders disagree about padding rows.
     if (const TensorInfo* embedding = find("embed_tokens.weight");
         embedding && embedding->shape.size() == 2) {
@@ -236,16 +355,46 @@ void Checkpoint::check_text_tensors() {
             std::min<uint64_t>(embedding->shape[0], std::numeric_limits<uint32_t>::max()));
         validate(config_, path_);
     }
-    for (const TensorSpec& spec : text_tensors(config_)) {
-        if (const auto it = unsupported_.find(spec.name); it != unsupported_.end())
-            fail(Fault::unsupported, "%s: tensor '%s' has type %s (supported: %s).", path.c_str(),
-                 printable(it->second.first).c_str(), printable(it->second.second).c_str(),
-                 is_norm(spec) ? "F32, F16, BF16" : matrix_types);
-        const TensorInfo& info = checked(spec.name, spec.shape);
-        if (is_norm(spec) && block_elements(info.type) != 1)
-            fail(Fault::unsupported, "%s: tensor '%s' has type %s (supported: F32, F16, BF16).",
-                 path.c_str(), printable(info.name).c_str(), olivine::name(info.type));
+    for (const TensorSpec& spec : text_tensors(config_))
+        check_tensor(spec, spec.shape.size() == 2);
+}
+
+void Checkpoint::check_vision_tensors() {
+    if (!config_.vision)
+        return;
+    // Some exports keep a picture model's config.json but its text tensors only.
+    const auto is_picture = [](const auto& entry) { return is_picture_tensor(entry.first); };
+    if (!gguf_ && std::none_of(tensors_.begin(), tensors_.end(), is_picture) &&
+        std::none_of(unsupported_.begin(), unsupported_.end(), is_picture)) {
+        config_.vision.reset();
+        config_.mm_tokens_per_image = 0;
+        return;
     }
+    // Patches, positions and the projection stay unquantised in all files: a patch's rows are not
+    // whole blocks, and the projection's blocks would run along its outputs.
+    for (const TensorSpec& spec : vision_tensors(config_))
+        check_tensor(spec, spec.shape.size() == 2 &&
+                               spec.name.find(".encoder.layers.") != std::string::npos);
+}
+
+void Checkpoint::check_tensor(const TensorSpec& spec, bool may_be_quantised) const {
+    const char* types =
+        gguf_ && may_be_quantised ? "F32, F16, BF16, Q8_0, Q4_0" : "F32, F16, BF16";
+    const auto wrong_type = [&](std::string_view name, std::string_view type) {
+        fail(Fault::unsupported, "%s: tensor '%s' has type %s (supported: %s).",
+             shown_path(spec.name).c_str(), printable(name).c_str(), printable(type).c_str(),
+             types);
+    };
+    if (const auto it = unsupported_.find(spec.name); it != unsupported_.end())
+        wrong_type(it->second.first, it->second.second);
+    const TensorInfo& info = checked(spec.name, spec.shape);
+    if (!may_be_quantised && block_elements(info.type) != 1)
+        wrong_type(info.name, olivine::name(info.type));
+}
+
+// Where the tensor is, or would be, for messages.
+std::string Checkpoint::shown_path(std::string_view canonical) const {
+    return printable_path(mmproj_ && is_picture_tensor(canonical) ? mmproj_->path() : path_);
 }
 
 const TensorInfo* Checkpoint::find(std::string_view canonical) const {
@@ -261,11 +410,11 @@ const TensorInfo& Checkpoint::checked(std::string_view canonical,
     const TensorInfo* info = find(canonical);
     if (!info)
         fail(Fault::bad_file, "%s: tensor '%s' of shape %s is missing.",
-             printable_path(path_).c_str(), printable(canonical).c_str(),
+             shown_path(canonical).c_str(), printable(canonical).c_str(),
              shape_text(shape).c_str());
     if (!std::equal(shape.begin(), shape.end(), info->shape.begin(), info->shape.end()))
         fail(Fault::bad_file, "%s: tensor '%s' has shape %s (expected: %s).",
-             printable_path(path_).c_str(), printable(info->name).c_str(),
+             shown_path(canonical).c_str(), printable(info->name).c_str(),
              shape_text(info->shape).c_str(), shape_text(shape).c_str());
     return *info;
 }
@@ -277,13 +426,22 @@ const TensorInfo& Checkpoint::tensor(std::string_view canonical,
 
 void Checkpoint::read(const TensorInfo& tensor, uint64_t offset, std::span<std::byte> out) const {
     assert(offset <= tensor.bytes && out.size() <= tensor.bytes - offset);
-    const File& file = gguf_ ? gguf_->file() : files_[tensor.file];
+    const File& file = !gguf_            ? files_[tensor.file]
+                       : tensor.file == 0 ? gguf_->file()
+                                          : mmproj_->file();
     file.read(tensor.offset + offset, out);
 }
 
 uint64_t Checkpoint::weight_bytes() const {
     uint64_t sum = 0;  // of parts of real files: no overflow
     for (const TensorSpec& spec : text_tensors(config_))
+        sum += find(spec.name)->bytes;
+    return sum;
+}
+
+uint64_t Checkpoint::vision_bytes() const {
+    uint64_t sum = 0;
+    for (const TensorSpec& spec : vision_tensors(config_))
         sum += find(spec.name)->bytes;
     return sum;
 }

@@ -26,7 +26,7 @@ struct TensorInfo {
     DataType type;
     std::vector<uint64_t> shape;  // outermost first; matrices are [out, in]
     uint64_t bytes;               // in the file
-    uint32_t file;                // which of the checkpoint's files
+    uint32_t file;                // which of the checkpoint's files; a GGUF: 0, its mmproj: 1
     uint64_t offset;              // from the start of that file
 };
 
@@ -41,16 +41,34 @@ struct TensorInfo {
 //   "layers.3.mlp.down_proj.weight"                     [hidden, intermediate]
 //   "norm.weight"                                       [hidden]
 //   "lm_head.weight"                                    only where the file has a head of its own
-// and for pictures, as in the folder, "vision_tower.vision_model..." and
-// "multi_modal_projector...". A GGUF's tensors are found under the same names.
+// and for pictures, with E = vision hidden_size, p = patch_size,
+//   "vision_tower.vision_model."
+//       "embeddings.patch_embedding.{weight,bias}"      [E, 3, p, p], [E]
+//       "embeddings.position_embedding.weight"          [patches, E]
+//       "encoder.layers.3.layer_norm{1,2}.{weight,bias}"            [E], weights without a 1 added
+//       "encoder.layers.3.self_attn.{q,k,v,out}_proj.{weight,bias}" [E, E], [E]
+//       "encoder.layers.3.mlp.fc1.{weight,bias}"        [vision intermediate, E], [...]
+//       "encoder.layers.3.mlp.fc2.{weight,bias}"        [E, vision intermediate], [E]
+//       "post_layernorm.{weight,bias}"                  [E]
+//   "multi_modal_projector.mm_soft_emb_norm.weight"     [E], an RMS norm
+//   "multi_modal_projector.mm_input_projection_weight"  [E, hidden]: [in, out], unlike the others
+// A GGUF's tensors, and those of its companion mmproj file, are found under the same names.
 class Checkpoint {
 public:
     // `path`: a folder (config.json and safetensors) or a .gguf file. Reads headers only.
+    // `mmproj`, with a .gguf: the file of its picture encoder. Empty: the one file beside the model
+    // whose name has "mmproj" in it and ends in ".gguf", in any case of letters, if there is one
+    // (Gemma 3 only). kNoMmproj: no file, no pictures.
     // Afterwards every tensor of text_tensors(config()) is there with its shape and a type that we
-    // read; pictures' tensors are not checked here (use tensor()).
-    // Errors: bad_file (damaged or incomplete), unsupported (a type, an architecture); both name
-    // the tensor or key, what is there and what was expected.
-    static std::unique_ptr<Checkpoint> open(const std::string& path);
+    // read: F32, F16, BF16, and matrices of a GGUF also Q8_0, Q4_0. So is every tensor of
+    // vision_tensors(config()), quantised ones only among the matrices of the encoder's layers. A
+    // folder without any picture tensor has no vision, whatever its config.json says.
+    // Errors: bad_file (damaged or incomplete; an mmproj that is not there or belongs to another
+    // model), unsupported (a type, an architecture, a projector); both name the tensor or key, what
+    // is there and what was expected. bad_input: an mmproj for a folder, or several to choose from.
+    static std::unique_ptr<Checkpoint> open(const std::string& path,
+                                            const std::string& mmproj = {});
+    static constexpr const char* kNoMmproj = "none";
 
     // vocab_size is the embedding's number of rows.
     const Config& config() const { return config_; }
@@ -69,26 +87,38 @@ public:
     // the file has become shorter since it was opened.
     void read(const TensorInfo& tensor, uint64_t offset, std::span<std::byte> out) const;
 
-    // True for GGUF: RMS norm weights in the file are 1 + w. False for Hugging Face: they are w.
+    // True for GGUF: RMS norm weights in the file are 1 + w, the soft tokens' too. False for
+    // Hugging Face: they are w. (The picture encoder's layer norms are plain in both.)
     bool norm_weights_include_one() const { return gguf_.has_value(); }
 
     // Bytes of all text tensors in the files.
     uint64_t weight_bytes() const;
 
+    // Whether there is a picture encoder, and the bytes of all its tensors in the files (else 0).
+    bool has_vision() const { return config_.vision.has_value(); }
+    uint64_t vision_bytes() const;
+
     // The GGUF header (its tokenizer arrays, for one); null for a folder.
     const Gguf* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+    // The header of the picture encoder's file; null without one.
+    const Gguf* mmproj() const { return mmproj_ ? &*mmproj_ : nullptr; }
 
 private:
     explicit Checkpoint(const std::string& path) : path_(path) {}
     void open_folder();
-    void open_gguf();
+    void open_gguf(const std::string& mmproj);
+    void open_mmproj(const std::string& path);
     void add(std::string canonical, TensorInfo info, std::string unsupported_type);
     void check_text_tensors();
+    void check_vision_tensors();
+    void check_tensor(const TensorSpec& spec, bool may_be_quantised) const;
     const TensorInfo& checked(std::string_view canonical, std::span<const uint64_t> shape) const;
+    std::string shown_path(std::string_view canonical) const;
 
     std::string path_;
     Config config_;
-    std::optional<Gguf> gguf_;  // owns the file of a GGUF checkpoint
+    std::optional<Gguf> gguf_;    // owns the file of a GGUF checkpoint
+    std::optional<Gguf> mmproj_;  // and that of its picture encoder
     std::vector<File> files_;   // safetensors files of a folder
     std::map<std::string, TensorInfo, std::less<>> tensors_;  // by canonical name
     // Tensors of a type that we do not read, for messages: canonical name -> (name, type's name).

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cinttypes>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "model/file.h"
@@ -36,6 +37,16 @@ constexpr std::array kGemma2Sizes{
 constexpr std::array<std::string_view, 8> kPresetNames{
     "270m", "1b", "4b", "12b", "27b", "gemma2-2b", "gemma2-9b", "gemma2-27b"};
 
+// SigLIP So400m/14, the same in all three. Source: google/gemma_pytorch
+// gemma/siglip_vision/config.py.
+constexpr VisionConfig kSiglip{.hidden_size = 1152,
+                               .intermediate_size = 4304,
+                               .num_layers = 27,
+                               .num_heads = 16,
+                               .image_size = 896,
+                               .patch_size = 14,
+                               .norm_eps = 1e-6f};
+
 Config from_size(const Size& size) {
     Config config;
     config.hidden_size = size.hidden;
@@ -63,6 +74,13 @@ Config gemma3(const Size& size) {
     config.qk_norm = true;
     config.max_positions = size.pictures ? 131072 : 32768;
     config.eos_ids = {1, 106};  // <eos>, <end_of_turn>
+    if (size.pictures) {
+        config.vision = kSiglip;
+        config.mm_tokens_per_image = 256;
+        config.boi_id = 255999;
+        config.eoi_id = 256000;
+        config.image_token_id = 262144;
+    }
     return config;
 }
 
@@ -106,16 +124,23 @@ void validate_vision(const Config& config, const std::string& path) {
     const VisionConfig& vision = *config.vision;
     check_range(path, "vision hidden_size", vision.hidden_size, 1, 65536);
     check_range(path, "vision intermediate_size", vision.intermediate_size, 1, 1 << 18);
-    check_range(path, "vision num_hidden_layers", vision.num_layers, 1, 256);
+    check_range(path, "vision num_hidden_layers", vision.num_layers, 1, 1024);
     check_range(path, "vision num_attention_heads", vision.num_heads, 1, 1024);
     check_divides(path, "vision hidden_size", vision.hidden_size, "vision num_attention_heads",
                   vision.num_heads);
     check_range(path, "vision head size", vision.hidden_size / vision.num_heads, 1, 512);
     check_range(path, "vision image_size", vision.image_size, 1, 8192);
-    check_range(path, "vision patch_size", vision.patch_size, 1, vision.image_size);
-    check_divides(path, "vision image_size", vision.image_size, "vision patch_size",
-                  vision.patch_size);
+    check_range(path, "vision patch_size", vision.patch_size, 1, 8192);
+    if (vision.image_size < vision.patch_size)
+        fail(Fault::bad_file, "%s: vision image_size is %" PRIu32 " (at least vision patch_size, %"
+             PRIu32 ").", path.c_str(), vision.image_size, vision.patch_size);
+    check_range(path, "the number of patches (image_size / patch_size, squared)",
+                vision.patches(), 1, 65536);
     check_real(path, "vision layer_norm_eps", vision.norm_eps, 1e-12, 1e-1);
+    for (const float mean : vision.image_mean)
+        check_real(path, "image_mean", mean, -1e3, 1e3);
+    for (const float deviation : vision.image_std)
+        check_real(path, "image_std", deviation, 1e-3, 1e3);
     // Soft tokens are a square grid; each pools a square of patches. A local layer must see a whole
     // picture at once: what happens otherwise differs between implementations.
     check_range(path, "mm_tokens_per_image", config.mm_tokens_per_image, 1, config.sliding_window);
@@ -126,6 +151,17 @@ void validate_vision(const Config& config, const std::string& path) {
              path.c_str(), config.mm_tokens_per_image);
     check_divides(path, "the number of patches a side", vision.patches_per_side(),
                   "the root of mm_tokens_per_image", side);
+}
+
+uint64_t count_elements(const std::vector<TensorSpec>& specs) {
+    uint64_t sum = 0;
+    for (const TensorSpec& spec : specs) {
+        uint64_t elements = 1;  // at most 2^16 x 3 x 2^13 x 2^13, see validate()
+        for (const uint64_t size : spec.shape)
+            elements *= size;
+        sum += elements;
+    }
+    return sum;
 }
 
 }  // namespace
@@ -208,15 +244,44 @@ std::vector<TensorSpec> text_tensors(const Config& config) {
     return specs;
 }
 
-uint64_t parameter_count(const Config& config) {
-    uint64_t sum = 0;
-    for (const TensorSpec& spec : text_tensors(config)) {
-        uint64_t elements = 1;  // at most 2^20 x 2^16, see validate()
-        for (const uint64_t size : spec.shape)
-            elements *= size;
-        sum += elements;
+std::vector<TensorSpec> vision_tensors(const Config& config) {
+    std::vector<TensorSpec> specs;
+    if (!config.vision)
+        return specs;
+    const VisionConfig& vision = *config.vision;
+    const uint64_t hidden = vision.hidden_size;
+    const uint64_t inner = vision.intermediate_size;
+    const uint64_t patch = vision.patch_size;
+    const auto with_bias = [&](const std::string& name, std::vector<uint64_t> shape) {
+        const uint64_t out = shape.front();
+        specs.push_back({name + ".weight", std::move(shape)});
+        specs.push_back({name + ".bias", {out}});
+    };
+    const std::string tower = "vision_tower.vision_model.";
+    with_bias(tower + "embeddings.patch_embedding", {hidden, 3, patch, patch});
+    specs.push_back({tower + "embeddings.position_embedding.weight", {vision.patches(), hidden}});
+    for (uint32_t i = 0; i < vision.num_layers; ++i) {
+        const std::string layer = tower + "encoder.layers." + std::to_string(i) + ".";
+        with_bias(layer + "layer_norm1", {hidden});
+        for (const char* name : {"q_proj", "k_proj", "v_proj", "out_proj"})
+            with_bias(layer + "self_attn." + name, {hidden, hidden});
+        with_bias(layer + "layer_norm2", {hidden});
+        with_bias(layer + "mlp.fc1", {inner, hidden});
+        with_bias(layer + "mlp.fc2", {hidden, inner});
     }
-    return sum;
+    with_bias(tower + "post_layernorm", {hidden});
+    specs.push_back({"multi_modal_projector.mm_soft_emb_norm.weight", {hidden}});
+    specs.push_back({"multi_modal_projector.mm_input_projection_weight",
+                     {hidden, config.hidden_size}});
+    return specs;
+}
+
+uint64_t parameter_count(const Config& config) {
+    return count_elements(text_tensors(config));
+}
+
+uint64_t vision_parameter_count(const Config& config) {
+    return count_elements(vision_tensors(config));
 }
 
 std::vector<bool> layer_pattern(uint32_t num_layers, uint32_t period) {

@@ -1,6 +1,7 @@
 // The model's shape from a GGUF header. Keys and what files leave out: llama.cpp's gguf-py
 // constants.py and src/llama-model.cpp.
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cmath>
 #include <limits>
@@ -15,11 +16,10 @@ namespace {
 constexpr uint32_t kGemma2Layers27b = 46;
 constexpr uint32_t kGemma3Layers27b = 62;
 
-// Keys under "<architecture>.".
+// Keys under "<architecture>." or "clip.vision.".
 class Keys {
 public:
-    Keys(const Gguf& gguf, const std::string& architecture)
-        : gguf_(gguf), prefix_(architecture + ".") {}
+    Keys(const Gguf& gguf, const std::string& prefix) : gguf_(gguf), prefix_(prefix + ".") {}
 
     std::string full(const char* key) const { return prefix_ + key; }
 
@@ -31,6 +31,17 @@ public:
     double real(const char* key) const { return gguf_.get_float(full(key)); }
     double real(const char* key, double otherwise) const {
         return gguf_.find_float(full(key)).value_or(otherwise);
+    }
+
+    // Three numbers, one per colour channel.
+    std::array<float, 3> colours(const char* key, const std::array<float, 3>& otherwise) const {
+        const std::vector<float>* values = gguf_.floats(full(key));
+        if (!values)
+            return otherwise;
+        if (values->size() != 3)
+            fail(Fault::bad_file, "%s: key '%s' has %zu values (expected: 3).",
+                 printable_path(gguf_.path()).c_str(), full(key).c_str(), values->size());
+        return {(*values)[0], (*values)[1], (*values)[2]};
     }
 
     // An id of the tokenizer, "tokenizer.ggml.<key>".
@@ -99,6 +110,29 @@ std::optional<float> read_softcap(const Keys& keys, const char* key, double othe
     return cap == 0 ? std::nullopt : std::optional(static_cast<float>(cap));
 }
 
+// Refuses every other value of a key that must be there.
+void expect_text(const Gguf& gguf, const char* key, const char* supported) {
+    if (const std::string& value = gguf.get_string(key); value != supported)
+        fail(Fault::unsupported, "%s: key '%s' is '%s' (supported: %s).",
+             printable_path(gguf.path()).c_str(), key, printable(value).c_str(), supported);
+}
+
+// Absent is false, as in the format's own runtime.
+void expect_true(const Gguf& gguf, const char* key) {
+    if (!gguf.find_bool(key).value_or(false))
+        fail(Fault::unsupported, "%s: key '%s' is %s (supported: true).",
+             printable_path(gguf.path()).c_str(), key, gguf.has(key) ? "false" : "absent");
+}
+
+std::optional<int32_t> id_of_piece(const Gguf& gguf, std::string_view piece) {
+    const std::vector<std::string>* pieces = gguf.strings("tokenizer.ggml.tokens");
+    if (!pieces)
+        return std::nullopt;
+    const auto it = std::find(pieces->begin(), pieces->end(), piece);
+    return it == pieces->end() ? std::nullopt
+                               : std::optional(static_cast<int32_t>(it - pieces->begin()));
+}
+
 }  // namespace
 
 Config config_from_gguf(const Gguf& gguf) {
@@ -140,9 +174,9 @@ Config config_from_gguf(const Gguf& gguf) {
     config.final_softcap = read_softcap(keys, "final_logit_softcapping", gemma2 ? 30 : 0);
     config.norm_eps = static_cast<float>(keys.real("attention.layer_norm_rms_epsilon"));
     config.max_positions = keys.integer("context_length");
-    // A GGUF's weights mean what its own runtime makes of them, and that multiplies by sqrt(hidden) in
-    // float32, where Google's code rounds to bfloat16 (25.298 and 25.25 on 270M: the logits differ by
-    // 0.3 %). A file made from Google's weights may state the rounded one.
+    // A GGUF's weights mean what its own runtime makes of them, and that multiplies by sqrt(hidden)
+    // in float32, where Google's code rounds to bfloat16 (25.298 and 25.25 on 270M: the logits
+    // differ by 0.3 %). A file made from Google's weights may state the rounded one.
     config.embed_scale = static_cast<float>(
         keys.real("embedding_scale", std::sqrt(static_cast<double>(config.hidden_size))));
     config.tied_head = !gguf.find_tensor("output.weight");
@@ -162,6 +196,52 @@ Config config_from_gguf(const Gguf& gguf) {
     config.bos_id = keys.id("bos_token_id");
     validate(config, gguf.path());
     return config;
+}
+
+void add_mmproj(Config& config, const Gguf& mmproj, const Gguf& text) {
+    const std::string path = printable_path(mmproj.path());
+    if (config.family == Config::Family::gemma2)
+        fail(Fault::unsupported, "%s: the file is a picture encoder, and the model '%s' is a Gemma "
+             "2 (supported: Gemma 3).", path.c_str(), printable_path(text.path()).c_str());
+    expect_text(mmproj, "general.architecture", "clip");
+    expect_true(mmproj, "clip.has_vision_encoder");
+    expect_text(mmproj, "clip.projector_type", "gemma3");
+    expect_true(mmproj, "clip.use_gelu");  // the tanh form, which the text side also uses
+
+    const Keys keys(mmproj, "clip.vision");
+    const VisionConfig defaults;
+    config.vision = {.hidden_size = keys.integer("embedding_length"),
+                     .intermediate_size = keys.integer("feed_forward_length"),
+                     .num_layers = keys.integer("block_count"),
+                     .num_heads = keys.integer("attention.head_count"),
+                     .image_size = keys.integer("image_size"),
+                     .patch_size = keys.integer("patch_size"),
+                     .norm_eps = static_cast<float>(keys.real("attention.layer_norm_epsilon")),
+                     .image_mean = keys.colours("image_mean", defaults.image_mean),
+                     .image_std = keys.colours("image_std", defaults.image_std)};
+    if (const uint32_t dim = keys.integer("projection_dim"); dim != config.hidden_size)
+        fail(Fault::bad_file, "%s: key '%s' is %" PRIu32 ", but the model '%s' is %" PRIu32
+             " wide: the file belongs to another model.",
+             path.c_str(), keys.full("projection_dim").c_str(), dim,
+             printable_path(text.path()).c_str(), config.hidden_size);
+
+    // One soft token for all passes whenever the rest does: then the grid can be computed with.
+    config.mm_tokens_per_image = 1;
+    validate(config, path);
+    const uint32_t side = config.vision->patches_per_side();
+    const uint32_t scale = keys.integer("projector.scale_factor", 4);  // patches a side, pooled
+    if (scale == 0 || side % scale != 0)
+        fail(Fault::bad_file, "%s: key '%s' is %" PRIu32 " (expected: a divisor of the %" PRIu32
+             " patches a side).",
+             path.c_str(), keys.full("projector.scale_factor").c_str(), scale, side);
+    config.mm_tokens_per_image = (side / scale) * (side / scale);
+    validate(config, path);
+
+    config.boi_id = id_of_piece(text, "<start_of_image>");
+    config.eoi_id = id_of_piece(text, "<end_of_image>");
+    config.image_token_id = id_of_piece(text, "<image_soft_token>");
+    if (!config.image_token_id)  // any id behind the table will do
+        config.image_token_id = static_cast<int32_t>(config.vocab_size);
 }
 
 }  // namespace olivine

@@ -1,6 +1,7 @@
 // Hugging Face's config.json. Defaults: transformers' Gemma2Config, Gemma3TextConfig,
 // SiglipVisionConfig.
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cmath>
 #include <limits>
@@ -61,6 +62,23 @@ public:
         if (value && !value->is_string())
             wrong(key, *value, "a string");
         return value ? value->get<std::string>() : otherwise;
+    }
+
+    // Three numbers, one per colour channel.
+    std::array<float, 3> colours(const char* key, const std::array<float, 3>& otherwise) const {
+        const Json* value = find(key);
+        if (!value)
+            return otherwise;
+        if (!value->is_array() || value->size() != 3)
+            wrong(key, *value, "an array of 3 numbers");
+        std::array<float, 3> result;
+        for (size_t i = 0; i < 3; ++i) {
+            const Json& element = (*value)[i];
+            if (!element.is_number())
+                wrong(key, element, "an array of 3 numbers");
+            result[i] = static_cast<float>(element.get<double>());
+        }
+        return result;
     }
 
     std::optional<Object> object(const char* key) const {
@@ -276,6 +294,22 @@ void add_generation_config(Config& config, const Json& json, const std::string& 
     add_eos(config, object.ids("eos_token_id"));
     if (!config.bos_id)
         config.bos_id = object.id("bos_token_id");
+}
+
+void add_preprocessor_config(Config& config, const Json& json, const std::string& file_path) {
+    if (!config.vision)
+        return;
+    const std::string path = printable_path(file_path);
+    const Object object(json, path, "");
+    for (const char* key : {"do_rescale", "do_normalize"})
+        if (!object.boolean(key, true))
+            object.unsupported(key, "false", "true");
+    const double factor = object.real("rescale_factor", 1.0 / 255);
+    if (!(std::fabs(factor * 255 - 1) < 1e-6))  // files have 16 digits of it
+        object.unsupported("rescale_factor", format_text("%g", factor), "1 / 255");
+    config.vision->image_mean = object.colours("image_mean", config.vision->image_mean);
+    config.vision->image_std = object.colours("image_std", config.vision->image_std);
+    validate(config, path);
 }
 
 }  // namespace olivine

@@ -15,7 +15,7 @@
 namespace olivine {
 namespace {
 
-enum PlanKind : uint32_t { prefill_kind, head_kind, decode_kind, sample_kind };
+enum PlanKind : uint32_t { prefill_kind, picture_kind, head_kind, decode_kind, sample_kind };
 
 // A stride that keeps every row at an offset that any device can bind.
 uint32_t bindable_stride(uint32_t cols) { return (cols + 63) / 64 * 64; }
@@ -131,19 +131,19 @@ void Context::require(uint32_t length) {
     }
 }
 
-Plan& Context::prefill_plan(uint32_t rows, bool last_logits, uint32_t sequence) {
+Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence) {
     // Full chunks come again and again; odd lengths at the end of a prompt hardly ever do.
     constexpr size_t kMostPlans = 32;
     if (plans_.size() >= kMostPlans)
         std::erase_if(plans_, [](const auto& entry) { return entry.first.kind != decode_kind; });
-    Plan& plan = plans_[{prefill_kind, rows, last_logits ? sequence + 1 : 0}];
+    Plan& plan = plans_[{picture ? picture_kind : prefill_kind, rows, last_logits ? sequence + 1 : 0}];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "prefill");
     const uint64_t row_bytes = rows * sizeof(shader::Row);
     recorder.copy(host_rows_.slice(0, row_bytes), rows_.slice(0, row_bytes));
-    record_forward(recorder, model_, cache_, {.rows = rows_.slice(0, row_bytes)}, activations(rows),
-                   scratch_);
+    record_forward(recorder, model_, cache_, {.rows = rows_.slice(0, row_bytes), .embed = !picture},
+                   activations(rows), scratch_);
     if (last_logits) {
         const uint64_t bytes = uint64_t{activations_.normed.stride} * 4;
         const Slice& normed = activations_.normed.slice;
@@ -217,21 +217,51 @@ Plan& Context::decode_plan() {
     return plan;
 }
 
+uint32_t Context::chunk_at(std::span<const int32_t> tokens, uint32_t most) const {
+    if (tokens[0] >= 0) {
+        const auto text = std::find_if(tokens.begin(), tokens.end(), [](int32_t id) { return id < 0; });
+        return static_cast<uint32_t>(std::min<ptrdiff_t>(most, text - tokens.begin()));
+    }
+    const uint32_t count = model_.config().mm_tokens_per_image;
+    if (count == 0)
+        fail(Fault::bad_input, "Token id %d stands for a picture, and the model reads text only.",
+             tokens[0]);
+    if (count > max_chunk())
+        fail(Fault::bad_input, "A picture takes %u positions and the context of %u runs %u at once.",
+             count, context(), max_chunk());
+    return count;
+}
+
+// Copies a picture's soft tokens to where the layers read their input.
+void Context::place_picture(int32_t id, uint32_t count) {
+    const PictureRef picture = model_.has_vision() ? model_.vision().find(id) : nullptr;
+    if (!picture || count != model_.config().mm_tokens_per_image)
+        fail(Fault::bad_input, "Token id %d is no picture that is encoded.", id);
+    Recorder recorder(model_.device(), "picture");
+    recorder.copy(picture->soft_tokens.slice(), activations_.stream.slice);
+    recorder.finish().run();
+}
+
 void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
                       const Cancelled& cancelled) {
     std::vector<int32_t>& held = held_[sequence];
     const uint32_t count = static_cast<uint32_t>(tokens.size());
     assert(count > 0 && count <= max_chunk() && held.size() + count <= context());
+    const bool picture = tokens[0] < 0;
     for (int32_t id : tokens)
-        if (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size)
+        if (!picture && (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size))
             fail(Fault::bad_input, "Token id %d is outside the vocabulary (0 to %u).", id,
                  model_.config().vocab_size - 1);
-    require(static_cast<uint32_t>(held.size()) + count);
-    Plan& plan = prefill_plan(count, last_logits, sequence);
+    const uint32_t begin = static_cast<uint32_t>(held.size());
+    require(begin + count);
+    if (picture)
+        place_picture(tokens[0], count);
+    Plan& plan = prefill_plan(count, picture, last_logits, sequence);
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {
-        const uint32_t position = static_cast<uint32_t>(held.size()) + i;
-        rows[i] = {static_cast<uint32_t>(tokens[i]), position, sequence, position};
+        // The soft tokens of a picture see each other.
+        const uint32_t last_visible = picture ? begin + count - 1 : begin + i;
+        rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, sequence, last_visible};
     }
     plan.run(cancelled);
     held.insert(held.end(), tokens.begin(), tokens.end());
@@ -271,7 +301,8 @@ std::span<const int32_t> Context::start(std::span<const SamplerOptions> samplers
         step_rows.push_back({static_cast<uint32_t>(held.back()), position, r, position});
         params.push_back(sample_params(samplers[r]));
         for (int32_t id : held)
-            seen[size_t{r} * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
+            if (id >= 0)
+                seen[size_t{r} * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
         if (allowed.empty())
             all_allowed.insert(all_allowed.end(), words, 0xffffffffu);
         else

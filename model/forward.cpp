@@ -11,7 +11,8 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
     const float attn_softcap = config.attn_softcap.value_or(0.0f);
     Ops& ops = model.ops();
 
-    ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale);
+    if (step.embed)
+        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale);
     ops.rms_norm.record(recorder, a.stream, weights.layers[0].input_layernorm, a.normed, eps);
     for (uint32_t i = 0; i < config.num_layers; ++i) {
         const LayerWeights& layer = weights.layers[i];
@@ -21,7 +22,7 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
             i + 1 < config.num_layers ? weights.layers[i + 1].input_layernorm : weights.norm;
 
         ops.linear.record(recorder, layer.qkv_proj, a.normed, a.qkv);
-        ops.rope_store.record(recorder, a.qkv, step.rows, model.rope(global), layer.qk_norms, shape,
+        ops.rope_store.record(recorder, a.qkv, step.rows, &model.rope(global), layer.qk_norms, shape,
                               config.query_scale, eps, a.q, kv);
         if (step.decode)
             ops.attention.record_decode(recorder, a.q, kv, step.rows, global ? step.grid : Slice{},

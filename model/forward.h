@@ -9,6 +9,7 @@ namespace olivine {
 // Where a recorded step finds its rows.
 struct StepRows {
     Slice rows;            // shader::Row
+    bool embed = true;     // else activations.stream holds the rows' input: a picture's soft tokens
     bool decode = false;   // one row a sequence; else consecutive rows of one sequence
     Slice grid;            // attention's indirect grid, decode only
 };

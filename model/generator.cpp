@@ -62,8 +62,9 @@ std::vector<GenerateResult> Generator::generate(
         stats_.cached_tokens += static_cast<uint32_t>(kept);
         const std::span<const int32_t> rest = std::span(prompt).subspan(kept);
         try {
-            for (size_t done = 0; done < rest.size(); done += context_.max_chunk()) {
-                const size_t count = std::min<size_t>(context_.max_chunk(), rest.size() - done);
+            uint32_t count = 0;
+            for (size_t done = 0; done < rest.size(); done += count) {
+                count = context_.chunk_at(rest.subspan(done), context_.max_chunk());
                 context_.prefill(s, rest.subspan(done, count), done + count == rest.size(), cancelled);
             }
         } catch (const Error& error) {

@@ -20,16 +20,27 @@ RopeTable rope_table(Device& device, const Config& config, bool global) {
 }  // namespace
 
 Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
-    : device_(device), ops_(device), config_(checkpoint.config()),
+    : device_(device), ops_(device), config_(checkpoint.config()), checkpoint_(&checkpoint),
       weights_(load_weights(device, checkpoint, options.progress)),
       rope_global_(rope_table(device, config_, true)),
       rope_local_(rope_table(device, config_, false)) {}
 
 Model::Model(Device& device, const Config& config, DataType type)
-    : device_(device), ops_(device), config_(config),
+    : device_(device), ops_(device), config_(config), random_type_(type),
       weights_(random_weights(device, ops_, config, type)),
       rope_global_(rope_table(device, config_, true)),
       rope_local_(rope_table(device, config_, false)) {}
+
+Vision& Model::vision(const Progress& progress) {
+    if (!config_.vision)
+        fail(Fault::bad_input, "The model has no picture encoder: it reads text only.");
+    if (!vision_)
+        vision_ = std::make_unique<Vision>(
+            device_, ops_, config_,
+            checkpoint_ ? load_vision_weights(device_, *checkpoint_, progress)
+                        : random_vision_weights(device_, ops_, config_, random_type_));
+    return *vision_;
+}
 
 std::vector<float> Model::forward(Context& context, uint32_t sequence,
                                   std::span<const int32_t> tokens, bool last_only, uint32_t chunk,
@@ -44,8 +55,9 @@ std::vector<float> Model::forward(Context& context, uint32_t sequence,
         chunk > 0 ? std::min(chunk, context.max_chunk()) : context.max_chunk();
     std::vector<float> logits((last_only ? std::min<size_t>(tokens.size(), 1) : tokens.size()) *
                               vocab);
-    for (size_t done = 0; done < tokens.size(); done += most) {
-        const uint32_t count = static_cast<uint32_t>(std::min<size_t>(most, tokens.size() - done));
+    uint32_t count = 0;
+    for (size_t done = 0; done < tokens.size(); done += count) {
+        count = context.chunk_at(tokens.subspan(done), most);
         const bool final_chunk = done + count == tokens.size();
         context.prefill(sequence, tokens.subspan(done, count), false, cancelled);
         if (last_only && !final_chunk)

@@ -9,17 +9,16 @@
 #include <vector>
 
 #include "engine/ops/ops.h"
+#include "model/callbacks.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/sizes.h"
+#include "model/vision.h"
 #include "model/weights.h"
 
 namespace olivine {
 
 class Context;
-
-// Answers true when the caller wants to stop; asked between slices of device work.
-using Cancelled = std::function<bool()>;
 
 enum class Precision : uint8_t {
     f32,         // exact operands throughout
@@ -33,7 +32,7 @@ struct ModelOptions {
 
 class Model {
 public:
-    // Loads a checkpoint. The device outlives the model.
+    // Loads a checkpoint. Device and checkpoint outlive the model.
     // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled.
     Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
     // A random model of a published size, made on the device.
@@ -43,12 +42,17 @@ public:
     Ops& ops() { return ops_; }
     const Config& config() const { return config_; }
     const Weights& weights() const { return weights_; }
+    // The picture encoder, loaded when it is first asked for; `progress` is told then. Throws
+    // bad_input for a model without one, and what loading throws.
+    bool has_vision() const { return config_.vision.has_value(); }
+    Vision& vision(const Progress& progress = {});
     // Sines for one kind of layer.
     const RopeTable& rope(bool global) const { return global ? rope_global_ : rope_local_; }
 
     // Runs `tokens` after what the sequence holds. Returns the logits of all of them
     // [tokens][vocab], row i predicting the token after tokens[i], or of the last one only.
     // chunk: tokens that run together, 0 = the context's max_chunk.
+    // A soft token of an encoded picture is its (negative) id, as in Context::prefill.
     // Throws bad_input (an id outside the vocabulary; more tokens than the context has room for, with
     // both numbers; nothing has run then), device_lost, out_of_memory, cancelled.
     std::vector<float> forward(Context& context, uint32_t sequence, std::span<const int32_t> tokens,
@@ -58,7 +62,10 @@ private:
     Device& device_;
     Ops ops_;
     Config config_;
+    const Checkpoint* checkpoint_ = nullptr;  // null: random weights
+    DataType random_type_ = DataType::f32;
     Weights weights_;
+    std::unique_ptr<Vision> vision_;
     RopeTable rope_global_, rope_local_;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/ops/ops.h"
 #include "model/checkpoint.h"
 #include "model/context.h"
+#include "model/vision.h"
 #include "model/weights.h"
 
 namespace olivine {
@@ -82,7 +83,9 @@ ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions
     const LayerTypes types{type, type, type, type};
     const uint64_t matrices = Matrix::bytes(type, config.vocab_size, config.hidden_size) +
                               config.num_layers * layer_bytes(config, types);
-    return with_context(config, matrices, options);
+    ModelBytes bytes = with_context(config, matrices, options);
+    bytes.vision = vision_weight_bytes(config, type) + Vision::scratch_bytes(config);
+    return bytes;
 }
 
 ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options) {
@@ -95,7 +98,9 @@ ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& optio
         matrices += table("lm_head.weight");
     for (uint32_t i = 0; i < config.num_layers; ++i)
         matrices += layer_bytes(config, layer_types(checkpoint, i));
-    return with_context(config, matrices, options);
+    ModelBytes bytes = with_context(config, matrices, options);
+    bytes.vision = vision_weight_bytes(checkpoint) + Vision::scratch_bytes(config);
+    return bytes;
 }
 
 uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,

@@ -29,6 +29,7 @@ struct ModelBytes {
     uint64_t weights = 0;  // packed on the device, norms and RoPE tables included
     uint64_t kv = 0;       // when every sequence is full
     uint64_t scratch = 0;  // activations, logits, step buffers
+    uint64_t vision = 0;   // of the picture encoder, from the first picture on; not in the total
     uint64_t total() const { return weights + kv + scratch; }
 };
 

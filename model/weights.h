@@ -1,13 +1,13 @@
 // A model's weights on the device, named as in the published files.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <vector>
 
 #include "engine/matrix.h"
 #include "engine/ops/ops.h"
-#include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/tensor_loader.h"
 
 namespace olivine {
 
@@ -22,15 +22,12 @@ struct LayerWeights {
     Slice qk_norms;  // [2][head_dim] f32: q_norm, k_norm; empty on Gemma 2
 };
 
-// Told as bytes arrive; returning false stops with Fault::cancelled.
-using Progress = std::function<bool(uint64_t done_bytes, uint64_t total_bytes)>;
-
 struct Weights {
     Matrix embed_tokens;      // [vocab][hidden]
     Matrix lm_head;           // [vocab][hidden]; no rows where the embedding is the head
     std::vector<LayerWeights> layers;
     Slice norm;               // [hidden] f32
-    Buffer norms;             // what the norm slices point into
+    std::unique_ptr<VectorArena> norms;  // what the norm slices point into
 
     const Matrix& head() const { return lm_head.rows() > 0 ? lm_head : embed_tokens; }
 };
@@ -47,6 +44,10 @@ Weights load_weights(Device& device, const Checkpoint& checkpoint, const Progres
 
 // Device bytes of all norm weights.
 uint64_t norm_bytes(const Config& config);
+
+// A random matrix, the same for the same seed, which moves on.
+Matrix random_matrix(Device& device, Ops& ops, DataType type, uint32_t rows, uint32_t cols,
+                     uint32_t& seed);
 
 // Random weights of a config, made on the device; the same every time. Activations stay in a range
 // like a trained model's.

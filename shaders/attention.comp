@@ -35,7 +35,7 @@ layout(constant_id = 4) const uint kQuads = 8;    // vec4s of head_dim each thre
 layout(constant_id = 5) const bool kSplit = false;
 layout(constant_id = 6) const bool kSoftcap = true;
 #include "include/reduce.glsl"
-#include "include/epilogue.glsl"
+#include "include/activation.glsl"
 
 #define KV_ACCESS readonly
 #define KV_BINDING_K 1
@@ -96,7 +96,7 @@ void main() {
     const uint lane = gl_LocalInvocationID.x;
     const uint kv_head = gl_WorkGroupID.x;
     const uint tile = gl_WorkGroupID.y;
-    const uint first_row = tile * kTokens;
+    const uint first_row = p.first_row + tile * kTokens;
     const uint last_row = min(first_row + kTokens, p.rows) - 1;
     const uint quads = p.padded_dim / 4;
     const uint sequence = rows[first_row].sequence;

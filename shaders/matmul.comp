@@ -10,7 +10,8 @@
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read
-//   binding 3  y       [tokens][rows]   f32            write
+//   binding 3  y       [tokens][rows]   f32            write (and read, where it is added to)
+//   binding 4  bias    [rows]           f32            read (by epilogues that add it)
 //
 // C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
 #extension GL_GOOGLE_include_directive : require
@@ -24,11 +25,11 @@ layout(constant_id = 5) const uint kRowsEach = 4;         // even where EPILOGUE
 layout(constant_id = 6) const uint kTokensEach = 4;
 #include "include/reduce.glsl"
 #include "include/weights.glsl"
-#include "include/epilogue.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };
-layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { LinearParams p; };
+#define EPILOGUE_ID 7
+#include "include/linear_out.glsl"
 
 const uint kDepth = 16;
 const uint kTileRows = kLanesRows * kRowsEach;
@@ -96,13 +97,12 @@ void main() {
 #ifdef EPILOGUE_GEGLU
         for (uint r = 0; r < kRowsEach; r += 2)
             if (row + r + 1 < p.rows)
-                y[token * p.y_stride + p.y_first + (row + r) / 2] =
-                    gelu(sums[r * kTokensEach + t]) * sums[(r + 1) * kTokensEach + t];
+                put_geglu(token, row + r, sums[r * kTokensEach + t],
+                          sums[(r + 1) * kTokensEach + t]);
 #else
         for (uint r = 0; r < kRowsEach; ++r)
             if (row + r < p.rows)
-                y[token * p.y_stride + p.y_first + row + r] =
-                    capped(sums[r * kTokensEach + t], p.softcap);
+                put(token, row + r, sums[r * kTokensEach + t]);
 #endif
     }
 }

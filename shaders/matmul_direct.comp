@@ -10,7 +10,8 @@
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read
-//   binding 3  y       [tokens][rows]   f32            write
+//   binding 3  y       [tokens][rows]   f32            write (and read, where it is added to)
+//   binding 4  bias    [rows]           f32            read (by epilogues that add it)
 //
 // C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
 #extension GL_GOOGLE_include_directive : require
@@ -21,11 +22,11 @@ layout(constant_id = 2) const bool kWholeQuads = false;  // cols is a multiple o
 layout(constant_id = 3) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
 layout(constant_id = 4) const uint kTokensEach = 4;
 #include "include/weights.glsl"
-#include "include/epilogue.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };
-layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { LinearParams p; };
+#define EPILOGUE_ID 5
+#include "include/linear_out.glsl"
 
 vec4 load_x(uint token, uint quad) {
     const vec4 value = x[token * p.x_stride + quad];
@@ -67,13 +68,12 @@ void main() {
 #ifdef EPILOGUE_GEGLU
         for (uint r = 0; r < kRowsEach; r += 2)
             if (first_row + r + 1 < p.rows)
-                y[token * p.y_stride + p.y_first + (first_row + r) / 2] =
-                    gelu(sums[r * kTokensEach + t]) * sums[(r + 1) * kTokensEach + t];
+                put_geglu(token, first_row + r, sums[r * kTokensEach + t],
+                          sums[(r + 1) * kTokensEach + t]);
 #else
         for (uint r = 0; r < kRowsEach; ++r)
             if (first_row + r < p.rows)
-                y[token * p.y_stride + p.y_first + first_row + r] =
-                    capped(sums[r * kTokensEach + t], p.softcap);
+                put(token, first_row + r, sums[r * kTokensEach + t]);
 #endif
     }
 }

@@ -9,7 +9,8 @@
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read
-//   binding 3  y       [tokens][rows]   f32            write
+//   binding 3  y       [tokens][rows]   f32            write (and read, where it is added to)
+//   binding 4  bias    [rows]           f32            read (by epilogues that add it)
 //
 // C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
 #extension GL_GOOGLE_include_directive : require
@@ -21,11 +22,11 @@ layout(constant_id = 3) const uint kTokens = 1;
 layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple of 16
 #include "include/reduce.glsl"
 #include "include/weights.glsl"
-#include "include/epilogue.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };
-layout(binding = 3) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { LinearParams p; };
+#define EPILOGUE_ID 5
+#include "include/linear_out.glsl"
 
 #ifndef SUBGROUP
 shared float partial[kRows * kTokens * gl_WorkGroupSize.x];  // [sum][thread]
@@ -99,12 +100,11 @@ void main() {
 #ifdef EPILOGUE_GEGLU
         for (uint r = 0; r < kRows; r += 2)
             if (first + r + 1 < p.rows)
-                y[t * p.y_stride + p.y_first + (first + r) / 2] =
-                    gelu(sums[r * kTokens + t]) * sums[(r + 1) * kTokens + t];
+                put_geglu(t, first + r, sums[r * kTokens + t], sums[(r + 1) * kTokens + t]);
 #else
         for (uint r = 0; r < kRows; ++r)
             if (first + r < p.rows)
-                y[t * p.y_stride + p.y_first + first + r] = capped(sums[r * kTokens + t], p.softcap);
+                put(t, first + r, sums[r * kTokens + t]);
 #endif
     }
 }

@@ -53,6 +53,13 @@ struct RmsNormParams {
     float eps;
 };
 
+struct LayerNormParams {
+    uint cols;
+    uint src_stride;  // floats
+    uint dst_stride;
+    float eps;
+};
+
 struct ResidualNormParams {
     uint cols;
     uint branch_stride;  // floats
@@ -91,6 +98,7 @@ struct AttentionParams {
     uint kv_heads;
     uint head_dim;
     uint padded_dim;
+    uint first_row;   // rows [first_row, rows) run
     uint rows;
     uint capacity;
     uint window;      // 0 = global
@@ -118,6 +126,43 @@ struct AdvanceParams {
     uint kv_heads;
     uint split_keys;   // keys a split should have at least
     uint max_splits;
+};
+
+struct PatchEmbedParams {
+    uint rows;              // of the weight piece
+    uint cols;              // 3 * patch_size^2
+    uint row_units;
+    uint row_scales;
+    uint first_row;         // column of dst where this piece begins
+    uint pictures;
+    uint patches_per_side;
+    uint patch_size;        // pixels
+    uint side;              // pixels
+    uint dst_cols;
+    uint dst_stride;        // floats
+};
+
+struct PoolParams {
+    uint cols;
+    uint cell;        // patches a side that become one
+    uint out_side;    // cells a side
+    uint src_stride;  // floats
+    uint dst_stride;
+};
+
+struct ResizeParams {
+    uint out_size;   // samples along the filtered direction
+    uint lines;      // in the other direction
+    uint taps;
+    uint src_step;   // pixels between samples of the filtered direction
+    uint src_line;   // pixels between lines
+    uint dst_first;  // of planes: where this picture begins, in floats
+    float red_scale;  // planes: v * scale + offset
+    float green_scale;
+    float blue_scale;
+    float red_offset;
+    float green_offset;
+    float blue_offset;
 };
 
 struct RandomFillParams {

@@ -4,8 +4,8 @@
 //   k = rope(norm(k), position)                 -> cache, slot position % capacity
 //   v = v                                       -> cache
 //
-// norm(h)[i] = h[i] / sqrt(mean(h^2) + eps) * (1 + weight[i]), per head, only where QK_NORM.
-// rope rotates the pairs (i, i + head_dim / 2) by position * frequency[i].
+// norm(h)[i] = h[i] / sqrt(mean(h^2) + eps) * (1 + weight[i]), per head, only with kNorm.
+// rope rotates the pairs (i, i + head_dim / 2) by position * frequency[i], only with kRotate.
 //
 // The angle is never formed: a float product is off by 1e-2 at position 100,000. Sine and cosine
 // come from two tables made in double: fine (positions 0..1023) and coarse (multiples of 1024),
@@ -30,6 +30,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const bool kNorm = true;
+layout(constant_id = 3) const bool kRotate = true;
 #include "include/reduce.glsl"
 
 #define KV_ACCESS writeonly
@@ -84,10 +85,12 @@ void main() {
                     own *= norm_scale * (1.0 + norms[norm_at + i]);
                     partner *= norm_scale * (1.0 + norms[norm_at + partner_at]);
                 }
-                const vec2 fine = rope[fine_at + pair], coarse = rope[coarse_at + pair];
-                const float c = coarse.x * fine.x - coarse.y * fine.y;
-                const float s = coarse.y * fine.x + coarse.x * fine.y;
-                own = own * c + (first_half ? -partner : partner) * s;
+                if (kRotate) {
+                    const vec2 fine = rope[fine_at + pair], coarse = rope[coarse_at + pair];
+                    const float c = coarse.x * fine.x - coarse.y * fine.y;
+                    const float s = coarse.y * fine.x + coarse.x * fine.y;
+                    own = own * c + (first_half ? -partner : partner) * s;
+                }
             }
             value[j] = own;
         }

@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "app/cli/bench_vision.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "app/cli/platform.h"
 #include "app/cli/progress.h"
 #include "app/cli/session.h"
@@ -29,6 +31,8 @@ struct BenchFlags : Flags {
     std::vector<uint32_t> answers{32};
     std::vector<uint32_t> depths{0};
     uint32_t repetitions = 3;
+    bool image = false;        // a picture too
+    bool vision_only = false;  // a picture alone, without the text's weights
     bool json = false;
 };
 
@@ -60,6 +64,7 @@ struct Results {
     uint32_t dispatches_per_token = 0;
     Costs costs;
     uint64_t bytes_per_token = 0;
+    std::optional<VisionResults> vision;
 };
 
 double seconds_since(Clock::time_point start) {
@@ -227,6 +232,14 @@ Results Bench::run() {
             const double seconds = repeat([&] { return measure_decode(tokens, depth); });
             results.decode.push_back({tokens, depth, tokens / seconds});
         }
+    if (flags_.image) {
+        Model& model = *session_.model;
+        results.vision =
+            measure_vision(model.device(), model.ops(), model.vision(), config,
+                           flags_.synthetic.config ? flags_.synthetic.type
+                                                   : main_type(*session_.checkpoint),
+                           flags_.repetitions, bar);
+    }
     results.device_bytes_peak = session_.device->bytes_peak();
     results.host_bytes_peak = platform::peak_memory_bytes();
     results.dispatches_per_token = context_.dispatches_per_step();
@@ -265,6 +278,8 @@ void print_json(const Results& results, const DeviceInfo& device) {
     for (const Decode& each : results.decode)
         json["decode"].push_back(
             {{"tokens", each.tokens}, {"depth", each.depth}, {"tokens_per_s", each.tokens_per_s}});
+    if (results.vision)
+        json["vision"] = vision_json(*results.vision);
     put_json(json, true);
 }
 
@@ -295,10 +310,49 @@ void print_table(const Results& results, const DeviceInfo& device) {
             per_token(costs.descriptor_updates), per_token(costs.allocations)));
     row("", format_text("%.0f us of host time, %s read", costs.per_token(costs.host_seconds * 1e6),
                         bytes_text(results.bytes_per_token).c_str()));
+    if (results.vision)
+        print_vision(*results.vision);
+}
+
+// The picture encoder without the text model, which need not fit then.
+int bench_vision(const BenchFlags& flags) {
+    std::unique_ptr<Checkpoint> checkpoint;
+    if (!flags.synthetic.config)
+        checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
+    const Config& config = checkpoint ? checkpoint->config() : *flags.synthetic.config;
+    require_vision(flags, config);
+    const DataType type = checkpoint ? main_type(*checkpoint) : flags.synthetic.type;
+    Device device(device_options(flags));
+    ProgressBar bar("measuring");
+    Ops ops(device);
+    Vision vision(device, ops, config,
+                  checkpoint ? load_vision_weights(device, *checkpoint, {})
+                             : random_vision_weights(device, ops, config, type));
+    const VisionResults results =
+        measure_vision(device, ops, vision, config, type, flags.repetitions, bar);
+    if (flags.json) {
+        put_json(
+            nlohmann::ordered_json{{"device", device.info().name},
+                                   {"driver", device.info().driver},
+                                   {"model", checkpoint ? model_name(flags) : flags.synthetic.name},
+                                   {"type", lower_name(type)},
+                                   {"device_bytes_peak", device.bytes_peak()},
+                                   {"vision", vision_json(results)}},
+            true);
+    } else {
+        put(without_controls(format_text("%-12s %s (%s)\n", "device", device.info().name.c_str(),
+                                         device.info().driver.c_str())));
+        print_vision(results);
+        put(format_text("%-12s %s on the device\n", "peak memory",
+                        bytes_text(device.bytes_peak()).c_str()));
+    }
+    return kExitDone;
 }
 
 int bench(BenchFlags flags) {
     platform::watch_interrupts();
+    if (flags.vision_only)
+        return bench_vision(flags);
     // As long a context as is measured, so that memory figures are those of the work shown.
     if (flags.context.context == 0)
         flags.context.context = positions_needed(flags);
@@ -333,6 +387,10 @@ Command add_bench(CLI::App& app) {
     add_text(app, "--seed", "S", "Of the tokens drawn; default: 1", [=](const std::string& text) {
         flags->seed = parse_count("--seed", text, 0, UINT64_MAX);
     });
+    CLI::Option* image =
+        app.add_flag("--image", flags->image, "Measure a picture too, stage by stage");
+    app.add_flag("--vision-only", flags->vision_only, "The picture encoder alone, without the text")
+        ->needs(image);
     app.add_flag("--json", flags->json, "Print a JSON object");
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);

@@ -6,6 +6,7 @@
 #include "app/cli/conversation.h"
 #include "app/cli/line_reader.h"
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "app/cli/platform.h"
 #include "engine/error.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kHelp =
     "  /help          this list\n"
+    "  /image FILE    show a picture with the next message\n"
     "  /regen         answer the last message again\n"
     "  /clear         begin anew\n"
     "  /system TEXT   begin anew with this said to the model before; no TEXT: nothing\n"
@@ -41,6 +43,7 @@ private:
     LineReader::Outcome read_message(std::string& message);
     bool command(const std::string& line);  // false ends the talk
     void say(const Answer& answer);
+    void show_picture(const std::string& file);
 
     Conversation conversation_;
     LineReader lines_;
@@ -108,6 +111,8 @@ bool Talk::command(const std::string& line) {
         say([&](const auto& on_text) {
             conversation_.chat().regenerate(on_text, platform::interrupted);
         });
+    } else if (word == "/image") {
+        show_picture(rest);
     } else if (word == "/system") {
         try {
             conversation_.chat().set_system(rest);
@@ -122,6 +127,25 @@ bool Talk::command(const std::string& line) {
         note("There is no command " + word + "; /help lists them.");
     }
     return true;
+}
+
+void Talk::show_picture(const std::string& file) {
+    platform::clear_interrupt();
+    try {
+        if (file.empty())
+            fail(Fault::bad_input, "/image takes the name of a picture file.");
+        const std::string path = file_as_typed(file);
+        conversation_.attach(read_picture(path), path);
+        note(path + " goes with the next message.");
+    } catch (const Error& error) {
+        // A picture that cannot be read or was stopped is not part of the talk, which goes on.
+        if (error.fault() != Fault::bad_input && error.fault() != Fault::bad_file &&
+            error.fault() != Fault::cancelled)
+            throw;
+        failed_ = failed_ || error.fault() != Fault::cancelled;
+        note(error.what());
+        platform::clear_interrupt();
+    }
 }
 
 void Talk::say(const Answer& answer) {
@@ -158,6 +182,7 @@ int chat(const Flags& flags) {
 Command add_chat(CLI::App& app) {
     const auto flags = std::make_shared<Flags>();
     add_model_flag(app, *flags);
+    add_pan_and_scan_flag(app, *flags);
     add_answer_flags(app, *flags);
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);

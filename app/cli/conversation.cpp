@@ -3,17 +3,30 @@
 #include <algorithm>
 
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "engine/error.h"
 
 namespace olivine {
 
 Conversation::Conversation(const Flags& flags)
-    : verbose_(flags.verbose),
+    : flags_(flags),
+      verbose_(flags.verbose),
       session_(open_session(flags, true)),
       generator_(*session_.model, flags.context),
       chat_(generator_, *session_.tokenizer, flags.chat_options()) {
     if (verbose_)
         note("seed " + std::to_string(chat_.options().sampler.seed));
+}
+
+void Conversation::attach(const Picture& picture, const std::string& name) {
+    require_vision(flags_, session_.model->config());
+    EncodeProgress progress(name);
+    session_.model->vision(progress.loading());
+    chat_.attach(picture, name, progress.options());
+    if (verbose_)
+        note(format_text("%s: %u x %u pixels, encoded in %.2f s of the device", name.c_str(),
+                         picture.width, picture.height,
+                         session_.model->vision().seconds().total()));
 }
 
 void Conversation::report() {

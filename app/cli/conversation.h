@@ -17,11 +17,16 @@ public:
 
     Chat& chat() { return chat_; }
 
+    // Encodes a picture for the next question, with progress on a terminal. Throws what
+    // Chat::attach throws, bad_input naming a model that reads text only.
+    void attach(const Picture& picture, const std::string& name);
+
     // What is to be said on standard error after an answer: that the context is full and, with -v,
     // speed and context used.
     void report();
 
 private:
+    Flags flags_;
     bool verbose_;
     Session session_;
     Generator generator_;

@@ -35,7 +35,7 @@ Facts facts_of(const InfoFlags& flags) {
         facts.type = lower_name(flags.synthetic.type);
         facts.bytes = model_bytes(facts.config, flags.synthetic.type, flags.context);
     } else {
-        const auto checkpoint = Checkpoint::open(model_path(flags));
+        const auto checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
         facts.model = model_name(flags);
         facts.config = checkpoint->config();
         facts.type = lower_name(main_type(*checkpoint));
@@ -77,6 +77,9 @@ void print_json(const Facts& facts, KvType kv) {
             {"head_dim", config.head_dim},
             {"vocab_size", config.vocab_size},
             {"vision", config.vision.has_value()},
+            {"vision_params", vision_parameter_count(config)},
+            {"vision_bytes", facts.bytes.vision},
+            {"soft_tokens", config.mm_tokens_per_image},
         },
         true);
 }
@@ -106,6 +109,13 @@ void print_table(const Facts& facts, KvType kv) {
     size("KV cache", facts.bytes.kv, name(kv));
     size("scratch", facts.bytes.scratch, "");
     size("in all", facts.bytes.total(), "");
+    if (const auto& vision = config.vision) {
+        row("pictures",
+            format_text("%u x %u pixels, %u tokens each; encoder of %s parameters, %u layers",
+                        vision->image_size, vision->image_size, config.mm_tokens_per_image,
+                        grouped_text(vision_parameter_count(config)).c_str(), vision->num_layers));
+        size("", facts.bytes.vision, "from the first picture on");
+    }
 }
 
 int info(const InfoFlags& flags) {

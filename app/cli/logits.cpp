@@ -6,6 +6,7 @@
 #include "app/cli/command.h"
 #include "app/cli/npy.h"
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "app/cli/platform.h"
 #include "app/cli/session.h"
 #include "engine/error.h"
@@ -41,14 +42,43 @@ int32_t likeliest(std::span<const float> logits) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
+// The ids with every run of place holders replaced by a picture, in order.
+std::vector<int32_t> place_pictures(const LogitsFlags& flags, const std::vector<Picture>& pictures,
+                                    Model& model, std::vector<PictureRef>& encoded) {
+    std::vector<int32_t> tokens = flags.tokens;
+    const Config& config = model.config();
+    if (!config.image_token_id)
+        return tokens;
+    const auto holders = static_cast<size_t>(
+        std::count(tokens.begin(), tokens.end(), *config.image_token_id));
+    const size_t wanted = pictures.size() * config.mm_tokens_per_image;
+    if (holders != wanted)
+        fail(Fault::bad_input,
+             "--tokens holds %zu place holders (id %d), and %zu pictures of %u soft tokens are given, "
+             "which take %zu.",
+             holders, *config.image_token_id, pictures.size(), config.mm_tokens_per_image, wanted);
+    if (pictures.empty())
+        return tokens;
+    EncodeProgress progress(pictures.size() > 1 ? "pictures" : flags.images[0]);
+    encoded = model.vision(progress.loading()).encode(pictures, progress.options());
+    size_t soft = 0;
+    for (int32_t& id : tokens)
+        if (id == *config.image_token_id)
+            id = encoded[soft++ / config.mm_tokens_per_image]->id;
+    return tokens;
+}
+
 int logits(const LogitsFlags& flags) {
     platform::watch_interrupts();
+    const std::vector<Picture> pictures = read_pictures(flags);
     NpyWriter file(flags.out);  // before the work, which would be lost
     Session session = open_session(flags, false);
     Model& model = *session.model;
     Context context(model, flags.context);
     const size_t vocab = model.config().vocab_size;
-    const std::span<const int32_t> tokens = flags.tokens;
+    std::vector<PictureRef> encoded;  // holds them as long as they are needed
+    const std::vector<int32_t> with_pictures = place_pictures(flags, pictures, model, encoded);
+    const std::span<const int32_t> tokens = with_pictures;
     if (tokens.size() + flags.generate > context.context())
         fail(Fault::bad_input,
              "%zu tokens and %u to generate are more than the context holds (%u).", tokens.size(),
@@ -56,11 +86,13 @@ int logits(const LogitsFlags& flags) {
     file.begin((flags.last ? 1 : tokens.size()) + flags.generate, vocab);
 
     // Chunk by chunk, so that the host holds the rows of one chunk only.
-    const size_t chunk = std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context.max_chunk());
+    const uint32_t most =
+        std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context.max_chunk());
     std::vector<float> rows;
+    uint32_t chunk = 0;
     for (size_t done = 0; done < tokens.size(); done += chunk) {
-        const auto part = tokens.subspan(done, std::min(chunk, tokens.size() - done));
-        rows = model.forward(context, 0, part, flags.last, static_cast<uint32_t>(chunk),
+        chunk = context.chunk_at(tokens.subspan(done), most);
+        rows = model.forward(context, 0, tokens.subspan(done, chunk), flags.last, 0,
                              platform::interrupted);
         if (!flags.last)
             file.write(rows);
@@ -91,6 +123,7 @@ Command add_logits(CLI::App& app) {
     add_text(app, "--tokens", "ID,...", "Token ids, the beginning-of-text token included",
              [=](const std::string& text) { flags->tokens = parse_tokens(text); })
         ->required();
+    add_image_flag(app, *flags);
     add_text(app, "--out", "FILE.npy", "Where to write float32 logits [tokens, vocabulary]",
              [=](const std::string& text) { flags->out = text; })
         ->required();

@@ -93,6 +93,14 @@ void add_model_flag(CLI::App& app, Flags& flags) {
                      fail_usage("-m is empty; it is a folder or a .gguf file.");
                  flags.model = text;
              });
+    add_text(app, "--mmproj", "FILE",
+             "A .gguf model's picture encoder; without it mmproj*.gguf beside the model",
+             [&](const std::string& text) {
+                 if (text.empty())
+                     fail_usage("--mmproj is empty; it is a .gguf file.");
+                 flags.mmproj = text;
+             })
+        ->needs(app.get_option("-m"));
 }
 
 void add_verbose_flag(CLI::App& app, Flags& flags) {
@@ -187,6 +195,7 @@ ChatOptions Flags::chat_options() const {
     options.max_tokens = max_tokens;
     options.system = system;
     options.stop = stop;
+    options.pan_and_scan = pan_and_scan;
     return options;
 }
 

@@ -26,7 +26,8 @@ public:
 [[noreturn]] void fail_usage(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 struct Flags {
-    std::string model;  // "" = the built-in one
+    std::string model;   // "" = the built-in one
+    std::string mmproj;  // of a .gguf: its picture encoder's file; "" = the one beside it
 
     std::optional<uint32_t> device;
     uint64_t vram_budget = 0;  // bytes, 0 = what the device has
@@ -42,10 +43,13 @@ struct Flags {
     std::string system;
     std::vector<std::string> stop;
 
+    std::vector<std::string> images;
+    bool pan_and_scan = false;
+
     ChatOptions chat_options() const;  // seed drawn where there is none
 };
 
-void add_model_flag(CLI::App& app, Flags& flags);    // -m
+void add_model_flag(CLI::App& app, Flags& flags);    // -m --mmproj
 void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
 void add_device_flags(CLI::App& app, Flags& flags);  // --device --vram-budget --disable --precision
 void add_context_flags(CLI::App& app, Flags& flags);  // --ctx --kv

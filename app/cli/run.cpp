@@ -4,6 +4,7 @@
 #include "app/cli/command.h"
 #include "app/cli/conversation.h"
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "app/cli/platform.h"
 #include "engine/error.h"
 
@@ -58,7 +59,10 @@ std::string read_prompt(const RunFlags& flags) {
 int run(const RunFlags& flags) {
     platform::watch_interrupts();
     const std::string prompt = read_prompt(flags);
+    const std::vector<Picture> pictures = read_pictures(flags);
     Conversation conversation(flags);
+    for (size_t i = 0; i < pictures.size(); ++i)
+        conversation.attach(pictures[i], flags.images[i]);
     bool line_is_open = false;  // Ctrl-C leaves no half line behind either
     conversation.chat().ask(
         prompt,
@@ -81,6 +85,8 @@ Command add_run(CLI::App& app) {
     add_text(app, "-p,--prompt", "TEXT", "What to ask; - or nothing: what standard input has",
              [=](const std::string& text) { flags->prompt = text; });
     app.allow_extras();
+    add_image_flag(app, *flags);
+    add_pan_and_scan_flag(app, *flags);
     add_answer_flags(app, *flags);
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);

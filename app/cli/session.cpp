@@ -7,6 +7,7 @@
 #include <map>
 
 #include "app/cli/output.h"
+#include "app/cli/pictures.h"
 #include "app/cli/platform.h"
 #include "app/cli/progress.h"
 #include "engine/error.h"
@@ -36,16 +37,20 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
              bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
              " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) +
              ") of " + bytes_text(device.budget_bytes()));
-    if (bytes.total() <= device.budget_bytes())
+    // The picture encoder is loaded when the first picture comes.
+    const uint64_t vision = flags.images.empty() ? 0 : bytes.vision;
+    if (bytes.total() + vision <= device.budget_bytes())
         return;
     const uint32_t longest =
-        longest_context(config, bytes.weights, flags.context, device.budget_bytes());
+        longest_context(config, bytes.weights + vision, flags.context, device.budget_bytes());
     fail(Fault::out_of_memory,
          "The model needs %" PRIu64
          " bytes of device memory with a context of %u tokens (weights "
-         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 ") and %" PRIu64
+         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 "%s) and %" PRIu64
          " are available; %s.",
-         bytes.total(), context, bytes.weights, bytes.kv, bytes.scratch, device.budget_bytes(),
+         bytes.total() + vision, context, bytes.weights, bytes.kv, bytes.scratch,
+         vision > 0 ? format_text(", picture encoder %" PRIu64, vision).c_str() : "",
+         device.budget_bytes(),
          longest > 0
              ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
              : "no context fits");
@@ -91,8 +96,10 @@ DeviceOptions device_options(const Flags& flags) {
 Session open_session(const Flags& flags, bool with_tokenizer) {
     Session session;
     const Clock::time_point start = Clock::now();
-    session.checkpoint = Checkpoint::open(model_path(flags));
+    session.checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
     const Checkpoint& checkpoint = *session.checkpoint;
+    if (!flags.images.empty())
+        require_vision(flags, checkpoint.config());
     const ModelBytes bytes = model_bytes(checkpoint, flags.context);
     if (with_tokenizer)
         session.tokenizer =

@@ -31,10 +31,12 @@ uint64_t Attention::arrivals_bytes(const HeadShape& shape, uint32_t rows) {
 
 void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer& layer,
                                const Slice& rows, const HeadShape& shape, float softcap,
-                               const Activation& dst, const AttentionScratch& scratch) {
+                               const Activation& dst, const AttentionScratch& scratch,
+                               uint32_t first, uint32_t count) {
     const uint32_t group = shape.heads / shape.kv_heads;
-    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q, layer, rows, shape, softcap,
-           dst, scratch);
+    const Range range{first, count > 0 ? first + count : dst.rows};
+    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q, layer,
+           rows, range, shape, softcap, dst, scratch);
 }
 
 void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer,
@@ -42,13 +44,14 @@ void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer&
                               float softcap, const Activation& dst,
                               const AttentionScratch& scratch) {
     const bool split = grid.buffer || local_splits(layer.window) > 1;
-    record(recorder, 1, split, grid, q, layer, rows, shape, softcap, dst, scratch);
+    record(recorder, 1, split, grid, q, layer, rows, {0, dst.rows}, shape, softcap, dst, scratch);
 }
 
 void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid,
-                       const Slice& q, const KvLayer& layer, const Slice& rows,
+                       const Slice& q, const KvLayer& layer, const Slice& rows, Range range,
                        const HeadShape& shape, float softcap, const Activation& dst,
                        const AttentionScratch& scratch) {
+    assert(range.first < range.end && range.end <= dst.rows);
     assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
     Device& device = variants_.device();
     const uint32_t threads = device.subgroup_threads();
@@ -60,7 +63,8 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
                                          .kv_heads = shape.kv_heads,
                                          .head_dim = shape.head_dim,
                                          .padded_dim = shape.padded_dim(),
-                                         .rows = dst.rows,
+                                         .first_row = range.first,
+                                         .rows = range.end,
                                          .capacity = layer.capacity,
                                          .window = layer.window,
                                          .dst_stride = dst.stride,
@@ -72,7 +76,7 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
     else
         recorder.dispatch(pipeline, buffers, params,
                           {.x = shape.kv_heads,
-                           .y = (dst.rows + tokens - 1) / tokens,
+                           .y = (range.end - range.first + tokens - 1) / tokens,
                            .z = split ? local_splits(layer.window) : 1});
 }
 

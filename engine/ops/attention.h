@@ -21,10 +21,10 @@ public:
 
     // Rows of one sequence at consecutive positions, all written to the cache already.
     // q: [rows][heads][padded_dim] f32, scaled; rows: shader::Row; dst: [rows][heads * head_dim].
-    // softcap 0 = none.
+    // softcap 0 = none. Runs all rows of dst, or `count` of them from `first` on.
     void record_prefill(Recorder& recorder, const Slice& q, const KvLayer& layer, const Slice& rows,
                         const HeadShape& shape, float softcap, const Activation& dst,
-                        const AttentionScratch& scratch);
+                        const AttentionScratch& scratch, uint32_t first = 0, uint32_t count = 0);
 
     // One row a sequence. The key range of each row is cut into pieces: into as many as `grid` says
     // when the plan runs (shader::GridArguments, for global layers) or, with an empty slice, into
@@ -42,9 +42,12 @@ public:
     static uint64_t arrivals_bytes(const HeadShape& shape, uint32_t rows);
 
 private:
+    struct Range {
+        uint32_t first, end;  // rows
+    };
     void record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid, const Slice& q,
-                const KvLayer& layer, const Slice& rows, const HeadShape& shape, float softcap,
-                const Activation& dst, const AttentionScratch& scratch);
+                const KvLayer& layer, const Slice& rows, Range range, const HeadShape& shape,
+                float softcap, const Activation& dst, const AttentionScratch& scratch);
     Variants variants_;
 };
 

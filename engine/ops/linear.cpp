@@ -44,16 +44,29 @@ Shape shape_for(const Device& device, uint32_t tokens, uint32_t cols) {
 
 }  // namespace
 
-Linear::Linear(Device& device) : variants_(device, 4, sizeof(shader::LinearParams)) {}
+Linear::Linear(Device& device) : variants_(device, 5, sizeof(shader::LinearParams)) {}
 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x,
                     const Activation& y, Epilogue epilogue, float softcap) {
+    assert(epilogue == Epilogue::none || epilogue == Epilogue::geglu);
+    record(recorder, weight, x.slice, x, y, epilogue, softcap);  // the bias is not read
+}
+
+void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
+                    const Activation& x, const Activation& y, Epilogue epilogue) {
+    assert(epilogue >= Epilogue::bias && bias.bytes >= weight.rows() * 4ull);
+    record(recorder, weight, bias, x, y, epilogue, 0);
+}
+
+void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
+                    const Activation& x, const Activation& y, Epilogue epilogue, float softcap) {
     const bool geglu = epilogue == Epilogue::geglu;
     assert(x.cols == weight.cols() && x.rows == y.rows);
     assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
     Device& device = variants_.device();
     const RowLayout& layout = weight.layout();
-    const Shape shape = shape_for(device, x.rows, layout.cols);
+    Shape shape = shape_for(device, x.rows, layout.cols);
+    shape.constants.push_back(static_cast<uint32_t>(epilogue));
     std::string variant = shape.shader + ("_" + type_suffix(weight.type()));
     if (geglu)
         variant += "_geglu";
@@ -73,7 +86,7 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& 
         // Row groups go along x and, beyond what drivers promise for one dimension, along z.
         const Grid rows = folded((piece.rows + shape.rows - 1) / shape.rows);
         const Grid grid{.x = rows.x, .y = (x.rows + shape.tokens - 1) / shape.tokens, .z = rows.y};
-        recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice}, params, grid);
+        recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias}, params, grid);
     }
 }
 

@@ -9,23 +9,32 @@
 
 namespace olivine {
 
+// What becomes of a finished sum. The values are those of shaders/include/linear_out.glsl.
 enum class Epilogue : uint8_t {
-    none,
-    geglu,  // weight rows alternate gate and up; y[t][i] = gelu_tanh(gate_i) * up_i, half as wide
+    none = 0,
+    geglu = 1,  // weight rows alternate gate and up; y[t][i] = gelu_tanh(gate_i) * up_i, half as wide
+    bias = 2,       // y = sum + bias
+    bias_gelu = 3,  // y = gelu_tanh(sum + bias)
+    bias_add = 4,   // y = y + sum + bias
 };
 
 class Linear {
 public:
     explicit Linear(Device& device);
     // x: [tokens][weight.cols()], y: [tokens][weight.rows()], or half that with geglu.
-    // softcap: y = cap * tanh(y / cap); 0 = none; only without geglu. One dispatch a piece.
+    // softcap: y = cap * tanh(y / cap); 0 = none; only with Epilogue::none. One dispatch a piece.
     void record(Recorder& recorder, const Matrix& weight, const Activation& x, const Activation& y,
                 Epilogue epilogue = Epilogue::none, float softcap = 0);
+    // With a bias: [weight.rows()] f32; epilogue is one of the three that take it.
+    void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
+                const Activation& y, Epilogue epilogue);
 
     // Tokens up to which matvec is taken.
     static constexpr uint32_t kMaxVectorTokens = 8;
 
 private:
+    void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
+                const Activation& y, Epilogue epilogue, float softcap);
     Variants variants_;
 };
 

@@ -44,26 +44,27 @@ uint64_t RopeTable::bytes(uint32_t head_dim, uint32_t positions) {
 RopeStore::RopeStore(Device& device) : variants_(device, 7, sizeof(shader::RopeStoreParams)) {}
 
 void RopeStore::record(Recorder& recorder, const Activation& qkv, const Slice& rows,
-                       const RopeTable& table, const Slice& norms, const HeadShape& shape,
+                       const RopeTable* table, const Slice& norms, const HeadShape& shape,
                        float query_scale, float eps, const Slice& q, const KvLayer& layer) {
     assert(qkv.cols == (shape.heads + 2 * shape.kv_heads) * shape.head_dim);
     Device& device = variants_.device();
     const uint32_t norm = norms.buffer != nullptr;
     const Pipeline& pipeline = variants_.get(
         "rope_store_" + kv_suffix(device, layer.type) + subgroup_suffix(device),
-        device.subgroup_threads(), {norm});
+        device.subgroup_threads(), {norm, table ? 1u : 0u});
     const shader::RopeStoreParams params{.heads = shape.heads,
                                          .kv_heads = shape.kv_heads,
                                          .head_dim = shape.head_dim,
                                          .padded_dim = shape.padded_dim(),
                                          .qkv_stride = qkv.stride,
                                          .capacity = layer.capacity,
-                                         .coarse_steps = table.coarse_steps(),
+                                         .coarse_steps = table ? table->coarse_steps() : 1,
                                          .query_scale = query_scale,
                                          .eps = eps};
+    // Where there is no table or no norm, the shader does not read that binding.
     recorder.dispatch(pipeline,
-                      {qkv.slice, rows, table.slice(), norm ? norms : table.slice(), q, layer.keys,
-                       layer.values},
+                      {qkv.slice, rows, table ? table->slice() : qkv.slice,
+                       norm ? norms : qkv.slice, q, layer.keys, layer.values},
                       params, {.x = shape.heads + 2 * shape.kv_heads, .y = qkv.rows});
 }
 

@@ -30,10 +30,10 @@ class RopeStore {
 public:
     explicit RopeStore(Device& device);
     // qkv: [rows][(heads + 2 kv_heads) * head_dim]; rows: [rows] shader::Row, positions below what
-    // the table holds; norms: [2][head_dim] f32, q then k, or an empty slice for none;
-    // q: [rows][heads][padded_dim] f32.
+    // the table holds; table: null for no rotation; norms: [2][head_dim] f32, q then k, or an empty
+    // slice for none; q: [rows][heads][padded_dim] f32.
     void record(Recorder& recorder, const Activation& qkv, const Slice& rows,
-                const RopeTable& table, const Slice& norms, const HeadShape& shape,
+                const RopeTable* table, const Slice& norms, const HeadShape& shape,
                 float query_scale, float eps, const Slice& q, const KvLayer& layer);
 
 private:

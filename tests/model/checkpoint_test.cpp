@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -16,97 +17,26 @@
 
 #include "engine/error.h"
 #include "model/safetensors.h"
+#include "tests/model/checkpoint_files.h"
 #include "tests/support/gguf_writer.h"
 
 namespace olivine {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using test::copy_model;
+using test::Failure;
+using test::failure_of;
+using test::golden;
+using test::is_picture;
+using test::Json;
+using test::open_failure;
+using test::read_json;
+using test::Table;
 using test::TemporaryFolder;
+using test::values_of;
 
 const char* const kModels[] = {"tiny-text", "tiny-mqa", "tiny-gemma2", "tiny-vision"};
-
-std::string golden(const std::string& model) {
-    return std::string(OLIVINE_TEST_GOLDENS) + "/" + model;
-}
-
-struct Failure {
-    Fault fault;
-    std::string text;
-};
-
-Failure failure_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {  // the thing under test
-        return {error.fault(), error.what()};
-    }
-    return {Fault::internal, "no error"};
-}
-
-Failure open_failure(const std::string& path) {
-    return failure_of([&] { Checkpoint::open(path); });
-}
-
-std::vector<float> values_of(const Checkpoint& checkpoint, std::string_view canonical) {
-    const TensorInfo* info = checkpoint.find(canonical);
-    REQUIRE(info);
-    std::vector<std::byte> bytes(info->bytes);
-    checkpoint.read(*info, 0, bytes);
-    return test::decode(info->type, bytes);
-}
-
-// A safetensors file as a table that can be changed and written again.
-struct Table {
-    struct Tensor {
-        std::string type;
-        std::vector<uint64_t> shape;
-        std::vector<std::byte> data;
-    };
-    std::map<std::string, Tensor> tensors;
-
-    static Table read(const std::string& path) {
-        Table table;
-        const Safetensors file = Safetensors::open(path);
-        for (const Safetensors::Tensor& tensor : file.tensors()) {
-            std::vector<std::byte> data(tensor.bytes);
-            file.file().read(tensor.offset, data);
-            table.tensors[tensor.name] = {tensor.type_name, tensor.shape, std::move(data)};
-        }
-        return table;
-    }
-
-    void write(const std::string& path) const {
-        Json header = Json::object();
-        std::vector<std::byte> data;
-        for (const auto& [name, tensor] : tensors) {
-            header[name] = {{"dtype", tensor.type}, {"shape", tensor.shape},
-                            {"data_offsets", {data.size(), data.size() + tensor.data.size()}}};
-            data.insert(data.end(), tensor.data.begin(), tensor.data.end());
-        }
-        const std::string text = header.dump();
-        const uint64_t length = text.size();
-        std::vector<std::byte> bytes(8 + text.size());
-        std::memcpy(bytes.data(), &length, 8);
-        std::memcpy(bytes.data() + 8, text.data(), text.size());
-        bytes.insert(bytes.end(), data.begin(), data.end());
-        test::write_file(path, bytes);
-    }
-};
-
-// A copy of a golden model without its outputs.
-void copy_model(const std::string& model, const TemporaryFolder& folder) {
-    for (const auto& entry : fs::directory_iterator(golden(model)))
-        if (!entry.path().filename().string().starts_with("golden"))
-            fs::copy(entry.path(), folder.path());
-}
-
-Json read_json(const std::string& path) {
-    const auto bytes = test::read_file(path);
-    return Json::parse(reinterpret_cast<const char*>(bytes.data()),
-                       reinterpret_cast<const char*>(bytes.data()) + bytes.size());
-}
 
 }  // namespace
 
@@ -124,9 +54,16 @@ TEST_CASE("golden folders open with all their text tensors", "[cpu][checkpoint]"
               checkpoint->find("layers.3.self_attn.q_proj.weight"));
         const uint64_t element = std::string(model) == "tiny-gemma2" ? 4 : 2;
         CHECK(checkpoint->weight_bytes() == parameter_count(config) * element);
+        CHECK(checkpoint->has_vision() == (std::string(model) == "tiny-vision"));
+        CHECK(!checkpoint->mmproj());
+        CHECK(checkpoint->vision_bytes() == vision_parameter_count(config) * 2);  // else 0
     }
     const auto vision = Checkpoint::open(golden("tiny-vision"));
     CHECK(vision->find("multi_modal_projector.mm_soft_emb_norm.weight"));
+    CHECK_NOTHROW(vision->tensor("multi_modal_projector.mm_input_projection_weight", {108, 72}));
+    CHECK_NOTHROW(vision->tensor("vision_tower.vision_model.embeddings.patch_embedding.weight",
+                                 {108, 3, 14, 14}));
+    CHECK(vision_tensors(vision->config()).size() == 3 + 3 * 16 + 4);
     CHECK(vision->find("layers.0.mlp.up_proj.weight")->name ==
           "language_model.model.layers.0.mlp.up_proj.weight");
 }
@@ -172,7 +109,12 @@ TEST_CASE("all naming schemes give the same tensors", "[cpu][checkpoint]") {
         const auto checkpoint = Checkpoint::open(folder.path());
         for (const TensorSpec& spec : text_tensors(original->config()))
             CHECK(values_of(*checkpoint, spec.name) == values_of(*original, spec.name));
-        CHECK(checkpoint->find("multi_modal_projector.mm_soft_emb_norm.weight"));
+        CHECK(checkpoint->config() == original->config());
+        for (const TensorSpec& spec : vision_tensors(original->config()))
+            CHECK(values_of(*checkpoint, spec.name) == values_of(*original, spec.name));
+        CHECK(checkpoint->find("multi_modal_projector.mm_soft_emb_norm.weight")->name ==
+              (newer ? "model.multi_modal_projector.mm_soft_emb_norm.weight"
+                     : "multi_modal_projector.mm_soft_emb_norm.weight"));
     }
 }
 
@@ -291,6 +233,74 @@ TEST_CASE("every text tensor must be there, with its shape and a known type", "[
         CHECK(failure.text.find("'" + name + "' has type I32 (supported: F32, F16, BF16)") !=
               std::string::npos);
     }
+}
+
+TEST_CASE("a folder has all its picture tensors or none", "[cpu][checkpoint]") {
+    TemporaryFolder folder;
+    copy_model("tiny-vision", folder);
+    const std::string path = folder.path("model.safetensors");
+    const Table good = Table::read(path);
+    int pictures = 0;
+    for (const auto& [name, tensor] : good.tensors) {
+        if (!is_picture(name))
+            continue;
+        ++pictures;
+        Table table = good;
+        table.tensors.erase(name);
+        table.write(path);
+        Failure failure = open_failure(folder.path());
+        CAPTURE(name, failure.text);
+        CHECK(failure.fault == Fault::bad_file);
+        CHECK(failure.text.find("'" + name + "' of shape [") != std::string::npos);
+
+        table = good;
+        table.tensors[name].shape.insert(table.tensors[name].shape.begin(), 1);
+        table.write(path);
+        failure = open_failure(folder.path());
+        CHECK(failure.fault == Fault::bad_file);
+        CHECK(failure.text.find("'" + name + "' has shape [1, ") != std::string::npos);
+
+        table = good;
+        table.tensors[name].type = "I16";
+        table.write(path);
+        failure = open_failure(folder.path());
+        CHECK(failure.fault == Fault::unsupported);
+        CHECK(failure.text.find("'" + name + "' has type I16 (supported: F32, F16, BF16)") !=
+              std::string::npos);
+    }
+    CHECK(pictures == 55);
+
+    // An export of the text alone keeps the config.json of the whole.
+    Table text_only = good;
+    std::erase_if(text_only.tensors, [](const auto& entry) { return is_picture(entry.first); });
+    text_only.write(path);
+    const auto checkpoint = Checkpoint::open(folder.path());
+    CHECK(!checkpoint->has_vision());
+    CHECK(checkpoint->vision_bytes() == 0);
+    CHECK(checkpoint->config().mm_tokens_per_image == 0);
+    CHECK(checkpoint->config().boi_id == 500);  // stays a piece that no answer may hold
+    // One that cannot be read is not none.
+    text_only.tensors["model.multi_modal_projector.mm_soft_emb_norm.weight"] = {
+        "I8", {108}, std::vector<std::byte>(108)};
+    text_only.write(path);
+    CHECK(open_failure(folder.path()).text.find("patch_embedding.weight' of shape [108, 3, 14, 14] "
+                                                "is missing") != std::string::npos);
+}
+
+TEST_CASE("preprocessor_config.json beside config.json counts", "[cpu][checkpoint]") {
+    TemporaryFolder folder;
+    copy_model("tiny-vision", folder);
+    const std::string path = folder.path("preprocessor_config.json");
+    test::write_file(path, "{\"image_mean\":[0.25,0.5,0.75]}");
+    const auto mean = Checkpoint::open(folder.path())->config().vision->image_mean;
+    CHECK(mean == std::array<float, 3>{0.25f, 0.5f, 0.75f});
+    test::write_file(path, "{\"do_normalize\":false}");
+    const Failure failure = open_failure(folder.path());
+    CHECK(failure.fault == Fault::unsupported);
+    CHECK(failure.text.find("preprocessor_config.json: key 'do_normalize' is 'false'") !=
+          std::string::npos);
+    test::write_file(path, "{");
+    CHECK(open_failure(folder.path()).text.starts_with(path + ": the file is not valid JSON"));
 }
 
 TEST_CASE("the vocabulary is as long as the embedding", "[cpu][checkpoint]") {
@@ -424,11 +434,21 @@ TEST_CASE("types that are not read are named", "[cpu][checkpoint][gguf]") {
 
 TEST_CASE("a file cut anywhere is refused", "[cpu][checkpoint]") {
     TemporaryFolder folder;
-    const bool gguf = GENERATE_COPY(false, true);
+    const auto [gguf, mmproj] = GENERATE(std::pair{false, false}, std::pair{true, false},
+                                         std::pair{true, true});
     std::string path;
     std::string file;
     std::set<uint64_t> sizes;
-    if (gguf) {
+    if (mmproj) {
+        path = folder.path("text.gguf");
+        file = folder.path("mmproj-model.gguf");
+        test::write_file(path, test::gguf_from_folder(golden("tiny-vision"), DataType::q8_0));
+        test::write_file(file, test::mmproj_from_folder(golden("tiny-vision"), DataType::bf16));
+        const Gguf header = Gguf::open(file);
+        for (const Gguf::Tensor& tensor : header.tensors())
+            for (const uint64_t edge : {tensor.offset, tensor.offset + tensor.bytes})
+                sizes.insert({edge - 1, edge, edge + 1});
+    } else if (gguf) {
         path = file = folder.path("model.gguf");
         test::write_file(file, test::gguf_from_folder(golden("tiny-gemma2"), DataType::q8_0));
         const Gguf header = Gguf::open(file);
@@ -477,10 +497,17 @@ TEST_CASE("a file cut after it was opened is an error, not a signal", "[cpu][che
 
 TEST_CASE("random damage to a model file is refused or read, nothing else", "[cpu][checkpoint]") {
     TemporaryFolder folder;
-    const bool gguf = GENERATE_COPY(false, true);
+    const auto [gguf, mmproj] = GENERATE(std::pair{false, false}, std::pair{true, false},
+                                         std::pair{true, true});
     std::string path = folder.path();
     std::string file = folder.path("model.safetensors");
-    if (gguf) {
+    if (mmproj) {
+        path = folder.path("text.gguf");
+        file = folder.path("mmproj-model.gguf");
+        test::write_file(path, test::gguf_from_folder(golden("tiny-vision"), DataType::q4_0));
+        test::write_file(file, test::mmproj_from_folder(golden("tiny-vision"), DataType::f16,
+                                                        {.old_mlp_names = true}));
+    } else if (gguf) {
         path = file = folder.path("model.gguf");
         test::write_file(file, test::gguf_from_folder(golden("tiny-gemma2"), DataType::q4_0));
     } else {

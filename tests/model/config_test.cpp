@@ -1,4 +1,5 @@
 #include <catch2/catch_test_macros.hpp>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -251,9 +252,13 @@ TEST_CASE("picture settings that cannot be are refused by name", "[cpu][config]"
         const char* key;
         Json value;
     };
-    const Case cases[] = {{"image_size", 170},         {"image_size", 0},  {"patch_size", 0},
+    // 13 is less than a patch, 8190 has 585 x 585 of them.
+    const Case cases[] = {{"image_size", 13},          {"image_size", 0},  {"patch_size", 0},
                           {"num_attention_heads", 7},  {"hidden_size", 0}, {"num_hidden_layers", 0},
-                          {"num_attention_heads", 0},  {"layer_norm_eps", -1.0}};
+                          {"num_attention_heads", 0},  {"layer_norm_eps", -1.0},
+                          {"image_size", 8190},        {"image_size", 8193},
+                          {"patch_size", 169},         {"num_hidden_layers", 1025},
+                          {"intermediate_size", 0},    {"hidden_size", "108"}};
     for (const Case& test : cases) {
         Json json = load("tiny-vision/config.json");
         json["vision_config"][test.key] = test.value;
@@ -270,6 +275,75 @@ TEST_CASE("picture settings that cannot be are refused by name", "[cpu][config]"
         CHECK(failure.fault == Fault::bad_file);
         CHECK(failure.text.find("mm_tokens_per_image") != std::string::npos);
     }
+    Json json = load("tiny-vision/config.json");
+    json["vision_config"]["image_size"] = 154;  // 11 patches a side for 3 soft tokens
+    CHECK(failure_of(json).text.find("patches a side is 11, the root of mm_tokens_per_image (3)") !=
+          std::string::npos);
+    json["vision_config"]["image_size"] = 181;  // 13 pixels at the right and bottom stay unused
+    CHECK(config_from_hf(json, "a.json").vision->patches() == 144);
+}
+
+TEST_CASE("how pixels are normalised is read or refused", "[cpu][config]") {
+    const Config config = config_from_hf(load("tiny-vision/config.json"), "a.json");
+    CHECK(config.vision->image_mean == std::array<float, 3>{0.5f, 0.5f, 0.5f});
+    CHECK(config.vision->image_std == std::array<float, 3>{0.5f, 0.5f, 0.5f});
+    const Json published = {{"do_convert_rgb", nullptr},
+                            {"do_normalize", true},
+                            {"do_rescale", true},
+                            {"image_mean", {0.5, 0.5, 0.5}},
+                            {"image_std", {0.5, 0.5, 0.5}},
+                            {"rescale_factor", 0.00392156862745098},
+                            {"size", {{"height", 896}, {"width", 896}}}};
+    Config read = config;
+    add_preprocessor_config(read, published, "p.json");
+    CHECK(read == config);
+    add_preprocessor_config(read, Json::object(), "p.json");
+    CHECK(read == config);
+    Json other = published;
+    other["image_mean"] = {0.48, 0.45, 0};
+    other["image_std"] = {0.25, 1, 2.5};
+    add_preprocessor_config(read, other, "p.json");
+    CHECK(read.vision->image_mean == std::array<float, 3>{0.48f, 0.45f, 0});
+    CHECK(read.vision->image_std == std::array<float, 3>{0.25f, 1, 2.5f});
+
+    struct Case {
+        const char* key;
+        Json value;
+        Fault fault = Fault::bad_file;
+    };
+    const Case cases[] = {{"do_rescale", false, Fault::unsupported},
+                          {"do_normalize", false, Fault::unsupported},
+                          {"rescale_factor", 1.0, Fault::unsupported},
+                          {"rescale_factor", 0.00784313725, Fault::unsupported},
+                          {"rescale_factor", "1/255"},
+                          {"do_rescale", 1},
+                          {"image_mean", 0.5},
+                          {"image_mean", {0.5, 0.5}},
+                          {"image_mean", {0.5, 0.5, nullptr}},
+                          {"image_mean", {0.5, 0.5, 1e30}},
+                          {"image_std", {0.5, 0.5, 0.5, 0.5}},
+                          {"image_std", {0.5, 0.0, 0.5}},
+                          {"image_std", {0.5, -0.5, 0.5}}};
+    for (const Case& test : cases) {
+        Json json = published;
+        json[test.key] = test.value;
+        Config changed = config;
+        Fault fault = Fault::internal;
+        std::string text;
+        try {
+            add_preprocessor_config(changed, json, "p.json");
+        } catch (const Error& error) {  // the thing under test
+            fault = error.fault();
+            text = error.what();
+        }
+        CAPTURE(test.key, test.value.dump(), text);
+        CHECK(fault == test.fault);
+        CHECK(text.starts_with("p.json: "));
+        CHECK(text.find(test.key) != std::string::npos);
+    }
+    Config text_only = config_from_hf(text_json(), "a.json");
+    add_preprocessor_config(text_only, {{"do_rescale", false}}, "p.json");
+    CHECK(!text_only.vision);
 }
 
 TEST_CASE("presets have the published sizes", "[cpu][config]") {
@@ -294,6 +368,20 @@ TEST_CASE("presets have the published sizes", "[cpu][config]") {
     CHECK(parameter_count(*preset("gemma2-2b")) == 2614341888);
     CHECK(parameter_count(*preset("gemma2-9b")) == 9241705984);
     CHECK(parameter_count(*preset("gemma2-27b")) == 27227128320);
+    // SigLIP So400m/14 without its pooling head: 416.87 M; then the projector's E + E x D.
+    for (const auto& [name, width] : {std::pair{"4b", 2560u}, {"12b", 3840u}, {"27b", 5376u}}) {
+        const Config config = *preset(name);
+        CAPTURE(name);
+        REQUIRE(config.vision);
+        CHECK(config.vision->patches() == 4096);
+        CHECK(config.mm_tokens_per_image == 256);
+        CHECK(config.image_token_id == 262144);
+        CHECK(vision_parameter_count(config) == 416866032 + 1152 + uint64_t{1152} * width);
+    }
+    CHECK(!preset("1b")->vision);
+    CHECK(!preset("gemma2-27b")->vision);
+    CHECK(vision_parameter_count(*preset("1b")) == 0);
+    CHECK(vision_tensors(*preset("1b")).empty());
 }
 
 }  // namespace olivine

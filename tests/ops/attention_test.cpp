@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <cmath>
@@ -64,6 +65,23 @@ public:
         CHECK(arrivals.intact());
         CHECK(arrivals.read<uint32_t>() ==
               std::vector<uint32_t>(size_t{count_} * case_.shape.kv_heads, 0));
+    }
+    // The same for rows [first, first + count) alone: the others, and the scratch, are as they
+    // were.
+    void check_range(uint32_t first, uint32_t count) const {
+        const size_t width = size_t{case_.shape.heads} * case_.shape.head_dim;
+        const std::vector<float> got = dst.read();
+        CHECK(nmse(std::span(want_).subspan(first * width, count * width),
+                   std::span(got).subspan(first * width, count * width)) < kBar);
+        uint32_t touched = 0;
+        for (size_t i = 0; i < got.size(); ++i)
+            touched += (i / width < first || i / width >= first + count) &&
+                       std::bit_cast<uint32_t>(got[i]) != kPoison;
+        for (const uint32_t word : parts.read<uint32_t>())
+            touched += word != kPoison;
+        CHECK(touched == 0);
+        CHECK(dst.intact());
+        CHECK(parts.intact());
     }
     void forget() {
         dst.write(
@@ -201,6 +219,14 @@ void check_decode(OpTest& test, const Case& c, uint32_t splits = 0) {
 // Drivers take seconds to compile attention for one shape, so most cases share these two.
 const HeadShape kNarrow{4, 2, 18}, kWide{8, 1, 256};
 
+// Keys and values of pictures are f32 on every device.
+std::vector<KvVariant> picture_variants() {
+    std::vector<KvVariant> list;
+    for (const std::string& variant : variants())
+        list.push_back({variant, KvType::f32});
+    return list;
+}
+
 }  // namespace
 
 TEST_CASE("attention over a prompt", "[op][attention]") {
@@ -259,6 +285,61 @@ TEST_CASE("attention lets the tokens of a picture see each other", "[op][attenti
     for (uint32_t i = 14; i < 20; ++i)
         rows[i].last_visible = 5 + 19;  // the next, at once
     check_prefill(test, {.shape = kNarrow, .type = type, .window = window, .rows = rows});
+}
+
+TEST_CASE("attention of a range of rows", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    // Of 23 rows: one, the ends, parts that begin and end within a tile, everything.
+    const auto [first, count] = GENERATE(table<uint32_t, uint32_t>(
+        {{0, 1}, {22, 1}, {5, 1}, {0, 7}, {3, 9}, {8, 8}, {20, 3}, {0, 23}}));
+    CAPTURE(variant, type == KvType::f16, first, count);
+    OpTest test(variant);
+    for (const uint32_t window : {0u, 4u}) {
+        const Case c{.shape = kNarrow, .type = type, .window = window, .rows = consecutive(2, 23)};
+        Scene scene(test, c);
+        run(test.device, [&](Recorder& recorder) {
+            test.ops.attention.record_prefill(
+                recorder, scene.q.slice(), scene.kv.layer(), scene.rows.slice(), c.shape, 0,
+                scene.dst.activation(), scene.scratch(), first, count);
+        });
+        scene.check_range(first, count);
+    }
+}
+
+TEST_CASE("attention within pictures, all patches with all", "[op][attention]") {
+    struct Picture {
+        HeadShape shape;
+        uint32_t pictures, patches, rows;  // rows: how many a dispatch takes
+    };
+    const auto [variant, type] = GENERATE(from_range(picture_variants()));
+    // The last two are the heads of the real encoder; patches fill no tile and no workgroup.
+    const Picture p = GENERATE(Picture{{1, 1, 18}, 1, 1, 1}, Picture{{3, 3, 18}, 3, 21, 21},
+                               Picture{{2, 2, 24}, 2, 36, 10}, Picture{{2, 2, 72}, 2, 25, 25},
+                               Picture{{1, 1, 72}, 1, 70, 32});
+    CAPTURE(variant, type == KvType::f16, p.shape.head_dim, p.pictures, p.patches, p.rows);
+    OpTest test(variant);
+    Case c{.shape = p.shape, .type = type, .capacity = p.patches};
+    for (uint32_t i = 0; i < p.pictures * p.patches; ++i)
+        c.rows.push_back({.token = 0,
+                          .position = i % p.patches,
+                          .sequence = i / p.patches,
+                          .last_visible = p.patches - 1});
+    Scene scene(test, c);
+    const auto record = [&](Recorder& recorder, uint32_t picture) {
+        for (uint32_t first = 0; first < p.patches; first += p.rows)
+            test.ops.attention.record_prefill(
+                recorder, scene.q.slice(), scene.kv.layer(), scene.rows.slice(), c.shape, 0,
+                scene.dst.activation(), scene.scratch(), picture * p.patches + first,
+                std::min(p.rows, p.patches - first));
+    };
+    run(test.device, [&](Recorder& recorder) { record(recorder, p.pictures - 1); });
+    scene.check_range((p.pictures - 1) * p.patches, p.patches);
+    scene.forget();
+    run(test.device, [&](Recorder& recorder) {
+        for (uint32_t picture = 0; picture < p.pictures; ++picture)
+            record(recorder, picture);
+    });
+    scene.check();
 }
 
 TEST_CASE("attention of several sequences at once", "[op][attention]") {

@@ -178,7 +178,7 @@ TEST_CASE("golden rope", "[op][golden]") {
         Guarded q(test.device, uint64_t{count} * heads.heads * padded * 4);
         GuardedKv kv(test.device, heads, KvType::f32, 1, count, 0);
         run(test.device, [&](Recorder& recorder) {
-            test.ops.rope_store.record(recorder, in.activation(), rows.slice(), table, {}, heads, 1,
+            test.ops.rope_store.record(recorder, in.activation(), rows.slice(), &table, {}, heads, 1,
                                        0, q.slice(), kv.layer());
         });
         std::vector<float> got;

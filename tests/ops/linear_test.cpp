@@ -53,7 +53,7 @@ void check(Device& device, Linear& op, const Matrix& matrix, const std::vector<d
            uint32_t tokens, Epilogue epilogue = Epilogue::none, float cap = 0, float size = 1) {
     const uint32_t rows = matrix.rows(), cols = matrix.cols();
     const bool halves = epilogue == Epilogue::geglu;
-    CAPTURE(name(matrix.type()), rows, cols, tokens, halves, cap);  // the seed is 9
+    CAPTURE(name(matrix.type()), rows, cols, tokens, epilogue, cap);  // the seed is 9
     const std::vector<float> x = random_floats(size_t{tokens} * cols, -size, size, 9);
     GuardedRows in(device, tokens, cols, x), out(device, tokens, halves ? rows / 2 : rows);
 
@@ -70,6 +70,40 @@ void check(Device& device, Linear& op, const Matrix& matrix, const std::vector<d
     CHECK(error < kBar);
     CHECK(out.intact());
 }
+
+// The same with one of the three epilogues that take a bias.
+void check_bias(Device& device, Linear& op, const Matrix& matrix, const std::vector<double>& weight,
+                uint32_t tokens, Epilogue epilogue) {
+    const uint32_t rows = matrix.rows(), cols = matrix.cols();
+    CAPTURE(name(matrix.type()), rows, cols, tokens, epilogue);  // the seeds are 9 to 11
+    const std::vector<float> x = random_floats(size_t{tokens} * cols, -0.2f, 0.2f, 9);
+    const std::vector<float> bias = random_floats(rows, -2, 2, 10);
+    const std::vector<float> before = random_floats(size_t{tokens} * rows, -2, 2, 11);
+    GuardedRows in(device, tokens, cols, x), out(device, tokens, rows);
+    Guarded b = guarded(device, bias);
+    if (epilogue == Epilogue::bias_add)
+        out.write(before);
+
+    run(device, [&](Recorder& recorder) {
+        op.record(recorder, matrix, b.slice(), in.activation(), out.activation(), epilogue);
+    });
+
+    std::vector<double> want = linear(x, weight, tokens, rows, cols);
+    for (size_t i = 0; i < want.size(); ++i) {
+        want[i] += bias[i % rows];
+        if (epilogue == Epilogue::bias_gelu)
+            want[i] = gelu_tanh(want[i]);
+        if (epilogue == Epilogue::bias_add)
+            want[i] += before[i];
+    }
+    const double error = nmse(want, out.read());
+    CHECK(error < kBar);
+    CHECK(out.intact());
+    CHECK(in.intact());
+    CHECK(b.intact());
+}
+
+const std::vector<Epilogue> kWithBias = {Epilogue::bias, Epilogue::bias_gelu, Epilogue::bias_add};
 
 }  // namespace
 
@@ -122,6 +156,83 @@ TEST_CASE("linear with a GPU's tiles", "[op][linear]") {
     const Matrix matrix = upload(test.device, weight);
     for (const uint32_t tokens : {9u, 33u, 70u, 130u})
         check(test.device, test.ops.linear, matrix, weight.values, tokens, c.epilogue);
+}
+
+TEST_CASE("linear with a bias", "[op][linear]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const Epilogue epilogue = GENERATE(from_range(kWithBias));
+    CAPTURE(variant);
+    OpTest test(variant);
+    // How sums are written has nothing to do with how weights are read, and every pair of type and
+    // epilogue is a pipeline more: f16, that of the published picture encoders, with all of them.
+    for (const Shape& shape : {Shape{1, 1}, {35, 255}, {130, 33}, {66, 1150}}) {
+        const FileRows weight = random_rows(DataType::f16, shape.rows, shape.cols, shape.cols);
+        const Matrix matrix = upload(test.device, weight);
+        for (const uint32_t tokens : {1u, 3u, 9u, 70u})
+            if (within(variant, weight.type, tokens))
+                check_bias(test.device, test.ops.linear, matrix, weight.values, tokens, epilogue);
+    }
+}
+
+TEST_CASE("linear adds with every storage type", "[op][linear]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const DataType type = GENERATE(from_range(kTypes));
+    CAPTURE(variant);
+    OpTest test(variant);
+    const FileRows weight = random_rows(type, 35, 160, 17);
+    const Matrix matrix = upload(test.device, weight);
+    for (const uint32_t tokens : {1u, 9u})
+        if (within(variant, type, tokens))
+            check_bias(test.device, test.ops.linear, matrix, weight.values, tokens,
+                       Epilogue::bias_add);
+}
+
+TEST_CASE("linear with a bias and a GPU's tiles", "[op][linear]") {
+    const auto [type, rows, cols, epilogue] =
+        GENERATE(table<DataType, uint32_t, uint32_t, Epilogue>(
+            {{DataType::f16, 70, 33, Epilogue::bias},
+             {DataType::q8_0, 70, 96, Epilogue::bias_gelu},
+             {DataType::f16, 130, 48, Epilogue::bias_add}}));
+    OpTest test("as GPU");
+    const FileRows weight = random_rows(type, rows, cols, 14);
+    const Matrix matrix = upload(test.device, weight);
+    for (const uint32_t tokens : {9u, 33u, 130u})
+        check_bias(test.device, test.ops.linear, matrix, weight.values, tokens, epilogue);
+}
+
+TEST_CASE("linear gives each piece of a split matrix its part of the bias", "[op][linear]") {
+    DeviceOptions options;
+    options.max_range_bytes = 64 * 1024;
+    Device device(options);
+    Linear op(device);
+    const FileRows weight = random_rows(DataType::f16, 850, 93, 15);
+    const Matrix matrix = upload(device, weight);
+    REQUIRE(matrix.pieces().size() > 1);
+    for (const Epilogue epilogue : kWithBias)
+        for (const uint32_t tokens : {1u, 9u})
+            check_bias(device, op, matrix, weight.values, tokens, epilogue);
+    CHECK(device.validation_messages() == 0);
+}
+
+TEST_CASE("linear with GELU of large sums", "[op][linear]") {
+    OpTest test("all rungs");
+    // The cube passes f32's range; tanh is flat there and must not become NaN.
+    const std::vector<float> bias = {1e5f, -1e5f, 1e15f, -1e15f, 12.0f, -12.0f};
+    const FileRows weight = random_rows(DataType::f16, 6, 15, 16);
+    const Matrix matrix = upload(test.device, weight);
+    Guarded b = guarded(test.device, bias);
+    for (const uint32_t tokens : {1u, 9u}) {
+        GuardedRows in(test.device, tokens, 15, std::vector<float>(size_t{tokens} * 15, 0.0f));
+        GuardedRows out(test.device, tokens, 6);
+        run(test.device, [&](Recorder& recorder) {
+            test.ops.linear.record(recorder, matrix, b.slice(), in.activation(), out.activation(),
+                                   Epilogue::bias_gelu);
+        });
+        const std::vector<float> got = out.read();
+        for (size_t i = 0; i < got.size(); ++i)
+            CHECK(got[i] == (bias[i % 6] > 0 ? bias[i % 6] : 0.0f));
+        CHECK(out.intact());
+    }
 }
 
 TEST_CASE("linear with a soft cap", "[op][linear]") {

@@ -18,7 +18,7 @@ constexpr double kEps = 1e-6;
 struct Case {
     HeadShape shape;
     KvType type = KvType::f32;
-    bool norm = true;
+    bool norm = true, rotate = true;
     double theta = 10000, factor = 1;
     uint32_t sequences = 1, capacity = 16;
     std::vector<shader::Row> rows;
@@ -46,7 +46,7 @@ void check(OpTest& test, const Case& c) {
     uint32_t positions = 0;
     for (const shader::Row& row : c.rows)
         positions = std::max(positions, row.position + 1);
-    CAPTURE(width, shape.heads, shape.kv_heads, c.norm, positions, c.capacity);  // seeds 1 and 2
+    CAPTURE(width, shape.heads, shape.kv_heads, c.norm, c.rotate, positions);  // seeds 1 and 2
     const std::vector<float> qkv = random_floats(size_t{count} * fused, -4, 4, 1);
     const std::vector<float> norms = random_floats(2 * width, -1, 1, 2);
     const RopeTable table(test.device, width, c.theta, c.factor, positions);
@@ -58,9 +58,10 @@ void check(OpTest& test, const Case& c) {
     constexpr float kQueryScale = 0.0625f;
 
     run(test.device, [&](Recorder& recorder) {
-        test.ops.rope_store.record(recorder, in.activation(), rows.slice(), table,
-                                   c.norm ? weights.slice() : Slice{}, shape, kQueryScale,
-                                   static_cast<float>(kEps), q.slice(), kv.layer());
+        test.ops.rope_store.record(recorder, in.activation(), rows.slice(),
+                                   c.rotate ? &table : nullptr, c.norm ? weights.slice() : Slice{},
+                                   shape, kQueryScale, static_cast<float>(kEps), q.slice(),
+                                   kv.layer());
     });
 
     const std::vector<float> got_q = q.read<float>();
@@ -76,7 +77,8 @@ void check(OpTest& test, const Case& c) {
                 if (c.norm)
                     head =
                         rms_norm(head, std::span(norms).subspan(is_query ? 0 : width, width), kEps);
-                head = rope(head, c.rows[r].position, c.theta, c.factor);
+                if (c.rotate)
+                    head = rope(head, c.rows[r].position, c.theta, c.factor);
             }
             head.resize(padded, 0.0);  // zeros, so that attention can read whole vectors
             if (is_query) {
@@ -132,6 +134,32 @@ TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {
     check(test, {.shape = {2, 1, 256}, .type = type, .norm = false, .rows = consecutive(0, 1)});
 }
 
+TEST_CASE("rope_store without rotation, as pictures take it", "[op][rope_store]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    constexpr uint32_t kPatches = 9;
+    std::vector<shader::Row> rows;  // two pictures
+    for (uint32_t i = 0; i < 2 * kPatches; ++i)
+        rows.push_back({.token = 0,
+                        .position = i % kPatches,
+                        .sequence = i / kPatches,
+                        .last_visible = kPatches - 1});
+    Case c{.type = type, .norm = false, .rotate = false, .sequences = 2, .capacity = kPatches};
+    c.rows = rows;
+    for (const HeadShape& shape :
+         {HeadShape{1, 1, 2}, HeadShape{3, 3, 18}, HeadShape{2, 2, 24}, HeadShape{16, 16, 72}}) {
+        c.shape = shape;
+        check(test, c);
+    }
+    // Beyond what a table of one step would hold, and with norms.
+    check(test, {.shape = {4, 2, 18},
+                 .type = type,
+                 .norm = true,
+                 .rotate = false,
+                 .rows = consecutive(5000, 3)});
+}
+
 TEST_CASE("rope_store wraps around a ring and keeps sequences apart", "[op][rope_store]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
@@ -165,7 +193,7 @@ TEST_CASE("rope_store's sines are right at far positions", "[op][rope_store]") {
     GuardedKv kv(test.device, shape, KvType::f32, 1, 4, 0);
 
     run(test.device, [&](Recorder& recorder) {
-        test.ops.rope_store.record(recorder, in.activation(), rows.slice(), table, {}, shape, 1, 0,
+        test.ops.rope_store.record(recorder, in.activation(), rows.slice(), &table, {}, shape, 1, 0,
                                    q.slice(), kv.layer());
     });
 

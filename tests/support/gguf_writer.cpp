@@ -106,6 +106,69 @@ std::string gguf_name(const std::string& canonical) {
     return name;
 }
 
+std::string mmproj_name(const std::string& canonical, bool old_mlp_names) {
+    static const std::pair<const char*, const char*> kNames[] = {
+        {"embeddings.patch_embedding", "patch_embd"},
+        {"embeddings.position_embedding", "position_embd"},
+        {"encoder.layers", "blk"}, {"post_layernorm", "post_ln"},
+        {"layer_norm1", "ln1"}, {"layer_norm2", "ln2"},
+        {"self_attn.q_proj", "attn_q"}, {"self_attn.k_proj", "attn_k"},
+        {"self_attn.v_proj", "attn_v"}, {"self_attn.out_proj", "attn_out"},
+    };
+    if (canonical.starts_with("multi_modal_projector."))
+        return canonical.ends_with("norm.weight") ? "mm.soft_emb_norm.weight"
+                                                  : "mm.input_projection.weight";
+    std::string name = "v." + canonical.substr(std::strlen("vision_tower.vision_model."));
+    const auto rename = [&](const std::string& from, const std::string& to) {
+        if (const size_t at = name.find(from); at != std::string::npos)
+            name.replace(at, from.size(), to);
+    };
+    for (const auto& [hf, gguf] : kNames)
+        rename(hf, gguf);
+    rename("mlp.fc1", old_mlp_names ? "ffn_down" : "ffn_up");
+    rename("mlp.fc2", old_mlp_names ? "ffn_up" : "ffn_down");
+    return name;
+}
+
+// The keys that llama.cpp's converter writes; the pooled side only where it is not 4.
+void add_mmproj_metadata(GgufWriter& writer, const Config& config, const MmprojOptions& options) {
+    const VisionConfig& vision = *config.vision;
+    writer.add_string("general.architecture", "clip");
+    writer.add_string("general.type", "mmproj");
+    writer.add_bool("clip.has_vision_encoder", true);
+    writer.add_string("clip.projector_type", "gemma3");
+    writer.add_bool("clip.use_gelu", true);
+    writer.add_u32("clip.vision.image_size", vision.image_size);
+    writer.add_u32("clip.vision.patch_size", vision.patch_size);
+    writer.add_u32("clip.vision.embedding_length", vision.hidden_size);
+    writer.add_u32("clip.vision.feed_forward_length", vision.intermediate_size);
+    writer.add_u32("clip.vision.block_count", vision.num_layers);
+    writer.add_u32("clip.vision.projection_dim", config.hidden_size);
+    writer.add_u32("clip.vision.attention.head_count", vision.num_heads);
+    writer.add_f32("clip.vision.attention.layer_norm_epsilon", vision.norm_eps);
+    writer.add_floats("clip.vision.image_mean", vision.image_mean);
+    writer.add_floats("clip.vision.image_std", vision.image_std);
+    const auto tokens_a_side =
+        static_cast<uint32_t>(std::lround(std::sqrt(config.mm_tokens_per_image)));
+    const uint32_t scale = options.scale_factor.value_or(vision.patches_per_side() / tokens_a_side);
+    if (scale != 4)
+        writer.add_u32("clip.vision.projector.scale_factor", scale);
+}
+
+std::vector<float> values_of(const Checkpoint& checkpoint, const TensorInfo& info) {
+    std::vector<std::byte> raw(info.bytes);
+    checkpoint.read(info, 0, raw);
+    return decode(info.type, raw);
+}
+
+size_t place_of(std::span<const std::byte> bytes, std::string_view text) {
+    const auto wanted = std::as_bytes(std::span(text));
+    const auto at = std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
+    if (at == bytes.end())
+        throw std::invalid_argument("the file does not hold '" + std::string(text) + "'");
+    return static_cast<size_t>(at - bytes.begin());
+}
+
 void add_metadata(GgufWriter& writer, const Config& config) {
     const bool gemma2 = config.family == Config::Family::gemma2;
     const std::string architecture = gemma2 ? "gemma2" : "gemma3";
@@ -140,7 +203,8 @@ void add_metadata(GgufWriter& writer, const Config& config) {
     }
 }
 
-// Three control tokens, <unk>, 256 bytes, then letters and made-up pieces.
+// Three control tokens, <unk>, 256 bytes, then letters and made-up pieces; the picture pieces where
+// the config has them.
 void add_tokenizer(GgufWriter& writer, const Config& config) {
     std::vector<std::string> tokens{"<pad>", "<eos>", "<bos>", "<unk>"};
     std::vector<int32_t> kinds{3, 3, 3, 2};
@@ -158,6 +222,13 @@ void add_tokenizer(GgufWriter& writer, const Config& config) {
     }
     tokens.resize(config.vocab_size);
     kinds.resize(config.vocab_size);
+    for (const auto& [id, piece] : {std::pair{config.boi_id, "<start_of_image>"},
+                                    {config.eoi_id, "<end_of_image>"},
+                                    {config.image_token_id, "<image_soft_token>"}})
+        if (id && static_cast<size_t>(*id) < tokens.size()) {
+            tokens[static_cast<size_t>(*id)] = piece;
+            kinds[static_cast<size_t>(*id)] = 3;
+        }
     std::vector<float> scores(tokens.size());
     for (size_t i = 0; i < scores.size(); ++i)
         scores[i] = -static_cast<float>(i);
@@ -361,9 +432,7 @@ std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type
     add_tokenizer(writer, checkpoint->config());
     for (const TensorSpec& spec : text_tensors(checkpoint->config())) {
         const TensorInfo& info = *checkpoint->find(spec.name);
-        std::vector<std::byte> raw(info.bytes);
-        checkpoint->read(info, 0, raw);
-        std::vector<float> values = decode(info.type, raw);
+        std::vector<float> values = values_of(*checkpoint, info);
         DataType stored = type;
         if (info.shape.size() == 1) {
             stored = DataType::f32;
@@ -382,6 +451,55 @@ std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type
         writer.add_tensor(gguf_name(spec.name), spec.shape, stored, values);
     }
     return writer.bytes();
+}
+
+std::vector<std::byte> mmproj_from_folder(const std::string& folder, DataType type,
+                                          const MmprojOptions& options,
+                                          const std::function<void(GgufWriter&)>& change) {
+    const auto checkpoint = Checkpoint::open(folder);
+    if (!checkpoint->has_vision())
+        throw std::invalid_argument("mmproj_from_folder: " + folder + " has no picture encoder");
+    GgufWriter writer;
+    add_mmproj_metadata(writer, checkpoint->config(), options);
+    for (const TensorSpec& spec : vision_tensors(checkpoint->config())) {
+        const TensorInfo& info = *checkpoint->find(spec.name);
+        std::vector<float> values = values_of(*checkpoint, info);
+        DataType stored = DataType::f32;
+        if (spec.name.ends_with("mm_soft_emb_norm.weight")) {
+            for (float& value : values)
+                value += 1;
+        } else if (spec.name.ends_with("mm_input_projection_weight")) {
+            stored = type == DataType::f16 ? DataType::f16 : info.type;
+        } else if (spec.shape.size() == 2 && !spec.name.ends_with("position_embedding.weight")) {
+            stored = spec.shape[1] % block_elements(type) == 0 ? type : DataType::f16;
+        }
+        if (options.dequantised) {
+            values = decode(stored, encode(stored, values));
+            stored = DataType::f32;
+        }
+        writer.add_tensor(mmproj_name(spec.name, options.old_mlp_names), spec.shape, stored,
+                          values);
+    }
+    if (change)
+        change(writer);
+    return writer.bytes();
+}
+
+void patch_value(std::vector<std::byte>& bytes, std::string_view key,
+                 std::span<const std::byte> value) {
+    // The value stands behind the key and the number of its type.
+    const size_t at = place_of(bytes, key) + key.size() + 4;
+    if (value.size() > bytes.size() - at)
+        throw std::invalid_argument("patch_value: the file ends before");
+    std::copy(value.begin(), value.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void patch_text(std::vector<std::byte>& bytes, std::string_view from, std::string_view to) {
+    if (from.size() != to.size())
+        throw std::invalid_argument("patch_text: the texts differ in length");
+    const auto text = std::as_bytes(std::span(to));
+    std::copy(text.begin(), text.end(),
+              bytes.begin() + static_cast<std::ptrdiff_t>(place_of(bytes, from)));
 }
 
 void write_file(const std::string& path, std::span<const std::byte> bytes) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,11 +70,37 @@ private:
 
 // The text side of a Hugging Face folder as GGUF: matrices in `type` (the embedding in `embedding`
 // if given), norms in F32 with the 1 added. Rows that do not fill blocks of 32 become F16, as
-// llama.cpp does. `dequantised` stores the same values in F32. The tokenizer arrays are made up. "<arch>.attention.scale" and
-// "<arch>.embedding_scale" are written, since the goldens' values follow from nothing else in the file.
+// llama.cpp does. `dequantised` stores the same values in F32. The tokenizer arrays are made up,
+// with the picture pieces at the config's ids where these are inside the vocabulary.
+// "<arch>.attention.scale" and "<arch>.embedding_scale" are written, since the goldens' values
+// follow from nothing else in the file.
 std::vector<std::byte> gguf_from_folder(const std::string& folder, DataType type,
                                         std::optional<DataType> embedding = std::nullopt,
                                         bool dequantised = false);
+
+// Changes of a GGUF file's bytes, for header fields that must be wrong. Both throw when the text is
+// not in the file: the value behind a key (as long as what was there), other letters over a text.
+void patch_value(std::vector<std::byte>& bytes, std::string_view key,
+                 std::span<const std::byte> value);
+template <typename T>
+void patch_value(std::vector<std::byte>& bytes, std::string_view key, const T& value) {
+    patch_value(bytes, key, std::as_bytes(std::span(&value, 1)));
+}
+void patch_text(std::vector<std::byte>& bytes, std::string_view from, std::string_view to);
+
+struct MmprojOptions {
+    bool old_mlp_names = false;  // ffn_up and ffn_down exchanged, as older files have them
+    bool dequantised = false;    // the same values, all in F32
+    std::optional<uint32_t> scale_factor;  // other than what the folder's mm_tokens_per_image gives
+};
+
+// The picture side of a Hugging Face folder as llama.cpp writes an mmproj file: matrices of the
+// layers in `type` (F16 where rows do not fill blocks), the projection in F16 if that is `type` and
+// else as the folder has it, everything else in F32, the soft tokens' norm with the 1 added.
+// `change` may alter the file before it is laid out.
+std::vector<std::byte> mmproj_from_folder(const std::string& folder, DataType type,
+                                          const MmprojOptions& options = {},
+                                          const std::function<void(GgufWriter&)>& change = {});
 
 void write_file(const std::string& path, std::span<const std::byte> bytes);
 void write_file(const std::string& path, std::string_view text);

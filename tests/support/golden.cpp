@@ -47,6 +47,15 @@ std::vector<int32_t> Golden::ids(const std::string& tensor) const {
     return type == "I64" ? converted<int64_t, int32_t>(bytes) : converted<int32_t, int32_t>(bytes);
 }
 
+std::vector<uint8_t> Golden::bytes(const std::string& tensor) const {
+    std::string type;
+    return converted<uint8_t, uint8_t>(tensor_bytes(folder, tensor, type));
+}
+
+std::vector<uint64_t> Golden::shape(const std::string& tensor) const {
+    return Safetensors::open(folder + "/golden.safetensors").find(tensor)->shape;
+}
+
 double max_abs_difference(const std::vector<float>& a, const std::vector<float>& b) {
     if (a.size() != b.size())
         return std::numeric_limits<double>::infinity();

@@ -12,6 +12,8 @@ struct Golden {
 
     std::vector<float> floats(const std::string& tensor) const;
     std::vector<int32_t> ids(const std::string& tensor) const;
+    std::vector<uint8_t> bytes(const std::string& tensor) const;
+    std::vector<uint64_t> shape(const std::string& tensor) const;  // outermost first
 
     std::string folder;
     nlohmann::json info;  // golden.json

@@ -65,6 +65,24 @@ std::vector<double> rms_norm(std::span<const float> src, std::span<const float> 
     return rms_norm_of(src, weight, eps);
 }
 
+std::vector<double> layer_norm(std::span<const float> src, std::span<const float> weight,
+                               std::span<const float> bias, double eps) {
+    const size_t cols = weight.size();
+    std::vector<double> dst(src.size());
+    for (size_t row = 0; row < src.size(); row += cols) {
+        double sum = 0, squares = 0;
+        for (size_t c = 0; c < cols; ++c)
+            sum += src[row + c];
+        const double mean = sum / static_cast<double>(cols);
+        for (size_t c = 0; c < cols; ++c)
+            squares += (src[row + c] - mean) * (src[row + c] - mean);
+        const double deviation = std::sqrt(squares / static_cast<double>(cols) + eps);
+        for (size_t c = 0; c < cols; ++c)
+            dst[row + c] = (src[row + c] - mean) / deviation * weight[c] + bias[c];
+    }
+    return dst;
+}
+
 double gelu_tanh(double x) {
     const double pi = std::acos(-1.0);
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
@@ -86,6 +104,49 @@ std::vector<double> linear(std::span<const float> x, std::span<const double> wei
         }
     }
     return y;
+}
+
+std::vector<double> patch_embed(std::span<const float> pixels, std::span<const double> kernel,
+                                std::span<const float> bias, std::span<const float> positions,
+                                uint32_t side, uint32_t patch_size) {
+    const size_t out = bias.size(), across = side / patch_size;
+    std::vector<double> y;
+    for (size_t picture = 0; picture * 3 * side * side < pixels.size(); ++picture) {
+        for (size_t patch = 0; patch < across * across; ++patch) {
+            const size_t top = patch / across * patch_size, left = patch % across * patch_size;
+            for (size_t m = 0; m < out; ++m) {
+                double sum = double{bias[m]} + positions[patch * out + m];
+                size_t k = m * 3 * patch_size * patch_size;
+                for (size_t channel = picture * 3; channel < picture * 3 + 3; ++channel)
+                    for (size_t dy = 0; dy < patch_size; ++dy)
+                        for (size_t dx = 0; dx < patch_size; ++dx)
+                            sum += kernel[k++] *
+                                   pixels[(channel * side + top + dy) * side + left + dx];
+                y.push_back(sum);
+            }
+        }
+    }
+    return y;
+}
+
+std::vector<double> pool(std::span<const float> src, uint32_t cell, uint32_t out_side,
+                         uint32_t cols) {
+    const size_t side = size_t{out_side} * cell, picture = side * side * cols;
+    std::vector<double> dst;
+    for (size_t from = 0; from < src.size(); from += picture) {
+        for (size_t y = 0; y < out_side; ++y) {
+            for (size_t x = 0; x < out_side; ++x) {
+                for (size_t c = 0; c < cols; ++c) {
+                    double sum = 0;
+                    for (size_t sy = y * cell; sy < (y + 1) * cell; ++sy)
+                        for (size_t sx = x * cell; sx < (x + 1) * cell; ++sx)
+                            sum += src[from + (sy * side + sx) * cols + c];
+                    dst.push_back(sum / (double{1} * cell * cell));
+                }
+            }
+        }
+    }
+    return dst;
 }
 
 double rope_angle(uint32_t position, uint32_t pair, uint32_t head_dim, double theta,

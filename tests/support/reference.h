@@ -19,12 +19,28 @@ std::vector<double> rms_norm(std::span<const double> src, std::span<const float>
                              double eps);
 std::vector<double> rms_norm(std::span<const float> src, std::span<const float> weight, double eps);
 
+// (src - mean) / sqrt(variance + eps) * weight + bias, for each row of weight.size() values.
+std::vector<double> layer_norm(std::span<const float> src, std::span<const float> weight,
+                               std::span<const float> bias, double eps);
+
 double gelu_tanh(double x);
 double softcap(double x, double cap);  // 0 = none
 
 // x: [tokens][cols], weight: [rows][cols] -> [tokens][rows]
 std::vector<double> linear(std::span<const float> x, std::span<const double> weight,
                            uint32_t tokens, uint32_t rows, uint32_t cols);
+
+// Square patches of pictures, each times every row of the kernel, plus bias and position.
+// pixels: [pictures][3][side][side], kernel: [out][3][patch_size][patch_size], bias: [out],
+// positions: [patches][out] -> [pictures][patches][out]. Pixels that fill no patch are not read.
+std::vector<double> patch_embed(std::span<const float> pixels, std::span<const double> kernel,
+                                std::span<const float> bias, std::span<const float> positions,
+                                uint32_t side, uint32_t patch_size);
+
+// Averages of cells. src: [pictures][out_side * cell][out_side * cell][cols]
+// -> [pictures][out_side][out_side][cols]
+std::vector<double> pool(std::span<const float> src, uint32_t cell, uint32_t out_side,
+                         uint32_t cols);
 
 // Angle of pair i at a position.
 double rope_angle(uint32_t position, uint32_t pair, uint32_t head_dim, double theta, double factor);

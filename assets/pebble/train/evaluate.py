@@ -7,8 +7,11 @@ Prints every score; the exit status is 1 when one lies below its bar.
 """
 import argparse
 import os
+import struct
 import subprocess
 import sys
+import tempfile
+import zlib
 
 import numpy as np
 import torch
@@ -78,17 +81,38 @@ class Torch:
             out[place] = self.tok.decode(tokens_said).strip()
 
 
+def write_png(path, image):
+    """image uint8 [h, w, 3]."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    h, w, _ = image.shape
+    rows = np.concatenate([np.zeros((h, 1), np.uint8), image.reshape(h, -1)], axis=1)
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b""))
+
+
+def png_files(images, folder):
+    paths = [f"{folder}/{i}.png" for i in range(len(images))]
+    for path, image in zip(paths, images):
+        write_png(path, image)
+    return paths
+
+
 class OlivineRun:
     """One process for each prompt: olivine run -m FOLDER -p PROMPT."""
 
     def __init__(self, binary, folder):
         self.command = [binary, "run", "-m", folder]
 
-    def answers(self, prompts, sample=False, seed=0):
+    def answers(self, prompts, sample=False, seed=0, images=None):
         how = [] if sample else ["--temp", "0"]
-        return [subprocess.run(self.command + ["-p", p, "-n", str(LONGEST), "--seed", str(seed + i)] + how,
-                               check=True, capture_output=True, text=True).stdout.strip()
-                for i, p in enumerate(prompts)]
+        with tempfile.TemporaryDirectory() as folder:
+            shown = [["--image", path] for path in png_files(images, folder)] if images else [[]] * len(prompts)
+            return [subprocess.run(self.command + ["-p", p, "-n", str(LONGEST), "--seed", str(seed + i)]
+                                   + how + shown[i], check=True, capture_output=True, text=True).stdout.strip()
+                    for i, p in enumerate(prompts)]
 
 
 class OlivineChat:
@@ -100,12 +124,14 @@ class OlivineChat:
         self.command = [binary, "chat", "-m", folder]
         self.single = OlivineRun(binary, folder)
 
-    def answers(self, prompts, sample=False, seed=0):
+    def answers(self, prompts, sample=False, seed=0, images=None):
         if sample:
-            return self.single.answers(prompts, True, seed)
-        lines = "".join(p.replace("\n", " ") + "\n/clear\n" for p in prompts)
-        done = subprocess.run(self.command + ["-n", str(LONGEST), "--seed", str(seed), "--temp", "0"],
-                              input=lines, check=True, capture_output=True, text=True)
+            return self.single.answers(prompts, True, seed, images)
+        with tempfile.TemporaryDirectory() as folder:
+            shown = [f"/image {path}\n" for path in png_files(images, folder)] if images else [""] * len(prompts)
+            lines = "".join(image + p.replace("\n", " ") + "\n/clear\n" for image, p in zip(shown, prompts))
+            done = subprocess.run(self.command + ["-n", str(LONGEST), "--seed", str(seed), "--temp", "0"],
+                                  input=lines, check=True, capture_output=True, text=True)
         out = [line.strip() for line in done.stdout.split("\n") if line.strip()]
         if len(out) != len(prompts):
             raise SystemExit(f"olivine chat gave {len(out)} lines for {len(prompts)} messages")
@@ -197,6 +223,12 @@ def exact(title, cases, given, scores, show):
         print("    " + ", ".join(f"{k} {sum(v)}/{len(v)}" for k, v in kinds.items()))
 
 
+def pictures(engine, scores, args):
+    cases = picture_questions(args.pictures, args.exam)
+    given = engine.answers([c[1] for c in cases], images=[c[0] for c in cases])
+    exact("pictures", cases, given, scores, args.show)
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--torch", action="store_true")
@@ -206,6 +238,7 @@ def main():
     ap.add_argument("--stories", type=int, default=300)
     ap.add_argument("--questions", type=int, default=420)
     ap.add_argument("--pictures", type=int, default=450)
+    ap.add_argument("--only-pictures", action="store_true", help="ask about pictures and nothing else")
     ap.add_argument("--others", type=int, default=200, help="sums, unknown questions, requested stories")
     ap.add_argument("--seed", type=int, default=7, help="of the sampling")
     ap.add_argument("--exam", type=int, default=1, help="which draw of the questions")
@@ -220,6 +253,9 @@ def main():
     else:
         engine = Torch(args.model)
     scores = {}
+    if args.only_pictures:
+        pictures(engine, scores, args)
+        return 1 if scores["pictures"] < BARS["pictures"] else 0
 
     told = engine.answers([STORY_REQUEST] * args.stories, sample=True, seed=args.seed)
     known = training_stories(args.story_list)
@@ -251,10 +287,7 @@ def main():
     for title, cases in (("sums", sums(args.others, args.exam)), ("talk", talk()),
                          ("unknown", unknown(args.others, args.exam))):
         exact(title, cases, engine.answers([c[0] for c in cases]), scores, args.show)
-    if args.torch:
-        cases = picture_questions(args.pictures, args.exam)
-        given = engine.answers([c[1] for c in cases], images=[c[0] for c in cases])
-        exact("pictures", cases, given, scores, args.show)
+    pictures(engine, scores, args)
 
     low = {k: v for k, v in scores.items() if v < BARS[k]}
     for name, value in scores.items():

@@ -1,0 +1,62 @@
+// Tensors of a checkpoint into packed device memory.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "engine/matrix.h"
+#include "model/callbacks.h"
+#include "model/checkpoint.h"
+
+namespace olivine {
+
+// f32 vectors in one buffer on the device, from front to back.
+class VectorArena {
+public:
+    VectorArena(Device& device, uint64_t bytes)
+        : device_(device), buffer_(device, Arena::weights, bytes) {}
+    // Throws device_lost, out_of_memory. The slice names buffer(), which must stay where it is.
+    Slice put(const std::vector<float>& values);
+    // What a vector of this many floats takes.
+    static uint64_t bytes_of(uint64_t floats);
+    const Buffer& buffer() const { return buffer_; }
+
+private:
+    Device& device_;
+    Buffer buffer_;
+    uint64_t used_ = 0;
+};
+
+class TensorLoader {
+public:
+    // total_bytes: what progress is told as the whole.
+    TensorLoader(Device& device, const Checkpoint& checkpoint, const Progress& progress,
+                 uint64_t total_bytes);
+
+    // Matrices of the same width, their rows in that order. A tensor of more than two dimensions is
+    // a matrix of [first dimension][all others].
+    Matrix matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
+                  RowOrder order = RowOrder::stacked);
+    // A matrix stored as [in, out]. Plain types keep their type, quantised ones become F32.
+    Matrix transposed(const TensorInfo& tensor);
+    // The values, and less one each where the file adds it to norms. Throws bad_file when one is
+    // not finite.
+    std::vector<float> vector(const TensorInfo& tensor);
+    std::vector<float> norm(const TensorInfo& tensor);
+
+    // Returns when everything has arrived on the device.
+    void flush() { uploader_.flush(); }
+
+private:
+    RowSource source(const TensorInfo& tensor);
+    void report(uint64_t bytes);
+
+    Device& device_;
+    const Checkpoint& checkpoint_;
+    const Progress& progress_;
+    Uploader uploader_;
+    uint64_t total_ = 0, done_ = 0;
+};
+
+}  // namespace olivine

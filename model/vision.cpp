@@ -1,0 +1,355 @@
+#include "model/vision.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "engine/error.h"
+#include "shaders/params.h"
+
+namespace olivine {
+namespace {
+
+// Query rows of one attention dispatch: a slice of 4096 patches' attention that a slow GPU ends in
+// some tens of milliseconds.
+constexpr uint32_t kAttentionRows = 512;
+// Pictures together as long as their scratch stays below this.
+constexpr uint64_t kBatchBytes = uint64_t{256} << 20;
+constexpr uint32_t kMostTogether = 8;
+// Words of a picture that are resized at once, and encoded pictures that are kept for nobody.
+constexpr uint64_t kStripWords = uint64_t{4} << 20;
+constexpr size_t kRecent = 8;
+
+HeadShape head_shape(const VisionConfig& v) {
+    return {v.num_heads, v.num_heads, v.hidden_size / v.num_heads};
+}
+
+uint32_t pixel_floats(const VisionConfig& v) {
+    return 3 * v.image_size * v.image_size;
+}
+
+// Of one picture.
+struct ScratchBytes {
+    uint64_t pixels, stream, qkv, q, hidden, pooled, soft;
+    uint64_t total() const { return pixels + 2 * stream + qkv + 3 * q + hidden + pooled + soft; }
+    uint64_t largest() const { return std::max({pixels, stream, qkv, q, hidden, pooled, soft}); }
+};
+
+ScratchBytes scratch_of(const Config& config) {
+    const VisionConfig& v = *config.vision;
+    const HeadShape shape = head_shape(v);
+    return {.pixels = pixel_floats(v) * 4ull,
+            .stream = Activation::bytes_of(v.patches(), v.hidden_size),
+            .qkv = Activation::bytes_of(v.patches(), 3 * v.hidden_size),
+            .q = uint64_t{v.patches()} * shape.heads * shape.padded_dim() * 4,
+            .hidden = Activation::bytes_of(v.patches(), v.intermediate_size),
+            .pooled = Activation::bytes_of(config.mm_tokens_per_image, v.hidden_size),
+            .soft = Activation::bytes_of(config.mm_tokens_per_image, config.hidden_size)};
+}
+
+}  // namespace
+
+// Everything between pixels and soft tokens, for as many pictures as run together.
+struct Vision::Scratch {
+    uint32_t pictures = 0;
+    Buffer pixels;  // [pictures][3][side][side]
+    Buffer rows;    // shader::Row, [pictures * patches]
+    std::vector<Buffer> buffers;
+    Activation stream, normed, qkv, hidden, pooled, soft;
+    Slice q;
+    KvLayer kv;
+};
+
+// The work on a batch, in the order in which it runs.
+struct Vision::Plans {
+    Plan patch_embed;
+    struct Layer {
+        Plan attention, mlp;
+    };
+    std::vector<Layer> layers;
+    Plan projector;
+};
+
+uint64_t Vision::scratch_bytes(const Config& config) {
+    return config.vision ? scratch_of(config).total() : 0;
+}
+
+Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights)
+    : device_(device),
+      ops_(ops),
+      config_(config),
+      weights_(std::move(weights)),
+      scratch_(std::make_unique<Scratch>()) {
+    const VisionConfig& v = *config_.vision;
+    const ScratchBytes one = scratch_of(config_);
+    const uint64_t range = device.capabilities().max_range_bytes;
+    if (one.largest() > range)
+        fail(Fault::unsupported,
+             "A picture of %u x %u patches needs %llu bytes in one piece; this device binds %llu.",
+             v.patches_per_side(), v.patches_per_side(),
+             static_cast<unsigned long long>(one.largest()),
+             static_cast<unsigned long long>(range));
+    Scratch& s = *scratch_;
+    s.pictures = static_cast<uint32_t>(std::clamp<uint64_t>(
+        std::min(kBatchBytes / one.total(), range / one.largest()), 1, kMostTogether));
+
+    const uint32_t patches = v.patches() * s.pictures;
+    const uint32_t soft_rows = config_.mm_tokens_per_image * s.pictures;
+    s.buffers.reserve(16);  // slices point at elements
+    const auto buffer = [&](uint64_t bytes) {
+        s.buffers.emplace_back(device, Arena::activations, bytes);
+        return s.buffers.back().slice();
+    };
+    const auto activation = [&](uint32_t rows, uint32_t cols) {
+        return Activation{buffer(Activation::bytes_of(rows, cols)), rows, cols,
+                          Activation::stride_of(cols)};
+    };
+    s.pixels = Buffer(device, Arena::activations, one.pixels * s.pictures);
+    s.stream = activation(patches, v.hidden_size);
+    s.normed = activation(patches, v.hidden_size);
+    s.qkv = activation(patches, 3 * v.hidden_size);
+    s.hidden = activation(patches, v.intermediate_size);
+    s.pooled = activation(soft_rows, v.hidden_size);
+    s.soft = activation(soft_rows, config_.hidden_size);
+    s.q = buffer(one.q * s.pictures);
+    s.kv = {.keys = buffer(one.q * s.pictures),
+            .values = buffer(one.q * s.pictures),
+            .type = KvType::f32,
+            .capacity = v.patches(),
+            .window = 0};
+
+    std::vector<shader::Row> rows;
+    for (uint32_t i = 0; i < patches; ++i)
+        rows.push_back({.token = 0,
+                        .position = i % v.patches(),
+                        .sequence = i / v.patches(),
+                        .last_visible = v.patches() - 1});
+    s.rows = Buffer(device, Arena::activations, rows.size() * sizeof(shader::Row));
+    write(device, s.rows.slice(), std::as_bytes(std::span(rows)));
+}
+
+Vision::~Vision() = default;
+
+// ---- one picture's pixels ---------------------------------------------------------------------
+
+void Vision::preprocess(const Picture& picture, uint32_t slot) {
+    const VisionConfig& v = *config_.vision;
+    const uint32_t side = v.image_size;
+    const auto upload = [&](std::span<const std::byte> bytes) {
+        Buffer buffer(device_, Arena::staging, bytes.size());
+        write(device_, buffer.slice(), bytes);
+        return buffer;
+    };
+    const FilterTaps along_x = bilinear_taps(picture.width, side);
+    const FilterTaps along_y = bilinear_taps(picture.height, side);
+    const Buffer first_x = upload(std::as_bytes(std::span(along_x.first)));
+    const Buffer weights_x = upload(std::as_bytes(std::span(along_x.weights)));
+    const Buffer first_y = upload(std::as_bytes(std::span(along_y.first)));
+    const Buffer weights_y = upload(std::as_bytes(std::span(along_y.weights)));
+
+    // Along x in strips, so that a picture of any size passes through a buffer of one. A strip has
+    // a multiple of 64 lines, which keeps its place in `narrow` at an offset that devices can bind.
+    const uint32_t strip =
+        std::clamp<uint32_t>(static_cast<uint32_t>(kStripWords / picture.width) / 64 * 64, 64,
+                             (picture.height + 63) / 64 * 64);
+    const Buffer narrow(device_, Arena::staging, uint64_t{picture.height} * side * 4);
+    for (uint32_t line = 0; line < picture.height; line += strip) {
+        const uint32_t lines = std::min(strip, picture.height - line);
+        const Buffer pixels = upload(std::as_bytes(
+            std::span(picture.pixels)
+                .subspan(size_t{line} * picture.width, size_t{lines} * picture.width)));
+        Recorder recorder(device_, "resize rows");
+        ops_.resize.record_rows(
+            recorder, pixels.slice(), picture.width, lines,
+            {first_x.slice(), weights_x.slice(), side, along_x.taps},
+            narrow.slice(uint64_t{line} * side * 4, uint64_t{lines} * side * 4));
+        Plan plan = recorder.finish();
+        plan.run();
+        seconds_.preprocess += plan.gpu_seconds();
+    }
+    std::array<float, 3> scale{}, offset{};
+    for (size_t c = 0; c < 3; ++c) {
+        scale[c] = 1.0f / (255.0f * v.image_std[c]);
+        offset[c] = -v.image_mean[c] / v.image_std[c];
+    }
+    Recorder recorder(device_, "resize columns");
+    ops_.resize.record_columns(recorder, narrow.slice(), side,
+                               {first_y.slice(), weights_y.slice(), side, along_y.taps}, scale,
+                               offset, scratch_->pixels.slice(), slot * pixel_floats(v));
+    Plan plan = recorder.finish();
+    plan.run();
+    seconds_.preprocess += plan.gpu_seconds();
+}
+
+// ---- the encoder --------------------------------------------------------------------------------
+
+Vision::Plans& Vision::plans(uint32_t count) {
+    std::unique_ptr<Plans>& entry = plans_[count];
+    if (entry)
+        return *entry;
+    const VisionConfig& v = *config_.vision;
+    const Scratch& s = *scratch_;
+    const uint32_t patches = v.patches();
+    const HeadShape shape = head_shape(v);
+    const float query_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+    const Activation stream = s.stream.first(count * patches),
+                     normed = s.normed.first(count * patches);
+    const Activation qkv = s.qkv.first(count * patches), hidden = s.hidden.first(count * patches);
+    auto made = std::make_unique<Plans>();
+
+    Recorder embed(device_, "patch embedding");
+    ops_.patch_embed.record(embed, weights_.patch_embedding, s.pixels.slice(), weights_.patch_bias,
+                            weights_.positions, {v.image_size, v.patch_size}, stream);
+    made->patch_embed = embed.finish();
+
+    for (const VisionLayerWeights& layer : weights_.layers) {
+        Recorder attention(device_, "vision attention");
+        ops_.layer_norm.record(attention, stream, layer.norm1, layer.norm1_bias, normed,
+                               v.norm_eps);
+        ops_.linear.record(attention, layer.qkv_proj, layer.qkv_bias, normed, qkv, Epilogue::bias);
+        ops_.rope_store.record(attention, qkv, s.rows.slice(), nullptr, {}, shape, query_scale, 0,
+                               s.q, s.kv);
+        // Attention writes where its input's norm was: nobody reads that any more. It does not
+        // split its keys here, so its scratch is only bound.
+        for (uint32_t picture = 0; picture < count; ++picture)
+            for (uint32_t first = 0; first < patches; first += kAttentionRows) {
+                ops_.attention.record_prefill(attention, s.q, s.kv, s.rows.slice(), shape, 0,
+                                              normed, {s.pooled.slice, s.pooled.slice},
+                                              picture * patches + first,
+                                              std::min(kAttentionRows, patches - first));
+                attention.cut();
+            }
+        ops_.linear.record(attention, layer.out_proj, layer.out_bias, normed, stream,
+                           Epilogue::bias_add);
+        Recorder mlp(device_, "vision mlp");
+        ops_.layer_norm.record(mlp, stream, layer.norm2, layer.norm2_bias, normed, v.norm_eps);
+        ops_.linear.record(mlp, layer.fc1, layer.fc1_bias, normed, hidden, Epilogue::bias_gelu);
+        mlp.cut();
+        ops_.linear.record(mlp, layer.fc2, layer.fc2_bias, hidden, stream, Epilogue::bias_add);
+        made->layers.push_back({attention.finish(), mlp.finish()});
+    }
+
+    const uint32_t soft_rows = count * config_.mm_tokens_per_image;
+    const auto out_side = static_cast<uint32_t>(
+        std::lround(std::sqrt(static_cast<double>(config_.mm_tokens_per_image))));
+    const Activation pooled = s.pooled.first(soft_rows);
+    Recorder projector(device_, "projector");
+    ops_.layer_norm.record(projector, stream, weights_.post_norm, weights_.post_norm_bias, normed,
+                           v.norm_eps);
+    ops_.pool.record(projector, normed, v.patches_per_side() / out_side, out_side, pooled);
+    const Activation pooled_normed = s.stream.first(soft_rows);  // the stream has been read
+    ops_.rms_norm.record(projector, pooled, weights_.soft_norm, pooled_normed, v.norm_eps);
+    ops_.linear.record(projector, weights_.projection, pooled_normed, s.soft.first(soft_rows));
+    made->projector = projector.finish();
+    entry = std::move(made);
+    return *entry;
+}
+
+uint32_t Vision::steps_per_batch() const {
+    return 3 + 2 * config_.vision->num_layers;
+}
+
+void Vision::encode_batch(std::span<const Picture* const> pictures,
+                          std::span<EncodedPicture*> results, const EncodeOptions& options,
+                          uint32_t done, uint32_t total) {
+    const auto count = static_cast<uint32_t>(pictures.size());
+    const Scratch& s = *scratch_;
+    const VisionConfig& v = *config_.vision;
+    const auto step = [&] {
+        if (options.progress)
+            options.progress(++done, total);
+        if (options.cancelled && options.cancelled())
+            fail(Fault::cancelled, "Encoding the picture is stopped on request.");
+    };
+    const auto trace = [&](const char* stage, const Activation& result) {
+        if (options.trace)
+            options.trace(stage, result);
+    };
+    const auto run = [&](Plan& plan, double& seconds) {
+        plan.run(options.cancelled);
+        seconds += plan.gpu_seconds();
+        step();
+    };
+
+    for (uint32_t i = 0; i < count; ++i)
+        preprocess(*pictures[i], i);
+    const uint32_t plane = v.image_size * v.image_size;
+    trace("pixels", {s.pixels.slice(), count * 3, plane, plane});
+    step();
+    Plans& work = plans(count);
+    const Activation stream = s.stream.first(count * v.patches());
+    run(work.patch_embed, seconds_.patch_embed);
+    trace("patch_embed", stream);
+    for (Plans::Layer& layer : work.layers) {
+        run(layer.attention, seconds_.attention);
+        run(layer.mlp, seconds_.mlp);
+        trace("layer", stream);
+    }
+    const uint32_t soft_rows = config_.mm_tokens_per_image;
+    run(work.projector, seconds_.projector);
+    trace("out", s.normed.first(count * v.patches()));
+    trace("pooled", s.pooled.first(count * soft_rows));
+    trace("soft_tokens", s.soft.first(count * soft_rows));
+
+    const uint64_t bytes = Activation::bytes_of(soft_rows, config_.hidden_size);
+    Recorder recorder(device_, "soft tokens");
+    for (uint32_t i = 0; i < count; ++i) {
+        results[i]->soft_tokens = Buffer(device_, Arena::activations, bytes);
+        recorder.copy({s.soft.slice.buffer, i * bytes, bytes}, results[i]->soft_tokens.slice());
+    }
+    recorder.finish().run();
+}
+
+std::vector<PictureRef> Vision::encode(std::span<const Picture> pictures,
+                                       const EncodeOptions& options) {
+    std::erase_if(known_, [](const auto& picture) { return picture.expired(); });
+    std::vector<PictureRef> results(pictures.size());
+    std::vector<const Picture*> missing;
+    std::vector<std::shared_ptr<EncodedPicture>> made;
+    for (size_t i = 0; i < pictures.size(); ++i) {
+        const std::array<uint64_t, 2> hash = content_hash(pictures[i]);
+        for (const auto& picture : known_)
+            if (const PictureRef known = picture.lock(); known && known->hash == hash)
+                results[i] = known;
+        for (const auto& picture : made)  // the same picture twice in one call
+            if (picture->hash == hash)
+                results[i] = picture;
+        if (results[i])
+            continue;
+        made.push_back(std::make_shared<EncodedPicture>());
+        made.back()->id = --last_id_;
+        made.back()->hash = hash;
+        results[i] = made.back();
+        missing.push_back(&pictures[i]);
+    }
+    if (missing.empty())
+        return results;
+
+    seconds_ = {};
+    const size_t together = scratch_->pictures;
+    const auto batches = static_cast<uint32_t>((missing.size() + together - 1) / together);
+    for (uint32_t batch = 0; batch < batches; ++batch) {
+        const size_t first = batch * together, count = std::min(together, missing.size() - first);
+        std::vector<EncodedPicture*> targets;
+        for (size_t i = 0; i < count; ++i)
+            targets.push_back(made[first + i].get());
+        encode_batch(std::span(missing).subspan(first, count), targets, options,
+                     batch * steps_per_batch(), batches * steps_per_batch());
+    }
+    for (const auto& picture : made) {
+        known_.push_back(picture);
+        recent_.push_back(picture);
+    }
+    if (recent_.size() > kRecent)
+        recent_.erase(recent_.begin(), recent_.end() - kRecent);
+    return results;
+}
+
+PictureRef Vision::find(int32_t id) const {
+    for (const auto& picture : known_)
+        if (PictureRef known = picture.lock(); known && known->id == id)
+            return known;
+    return nullptr;
+}
+
+}  // namespace olivine

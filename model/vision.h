@@ -1,0 +1,87 @@
+// Pictures into soft tokens: SigLIP and the projector of Gemma 3, on the device.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/recorder.h"
+#include "model/callbacks.h"
+#include "model/picture.h"
+#include "model/vision_weights.h"
+
+namespace olivine {
+
+// A picture as the text model reads it.
+struct EncodedPicture {
+    // Stands for each of its soft tokens in a prompt: negative, and another one for every picture
+    // that differs from those before it.
+    int32_t id = 0;
+    std::array<uint64_t, 2> hash{};
+    Buffer soft_tokens;  // [mm_tokens_per_image][hidden] f32, rows as Activation lays them out
+};
+using PictureRef = std::shared_ptr<const EncodedPicture>;
+
+// Device seconds of one picture's stages; zero where the device has no timestamps.
+struct VisionSeconds {
+    double preprocess = 0, patch_embed = 0, attention = 0, mlp = 0, projector = 0;
+    double total() const { return preprocess + patch_embed + attention + mlp + projector; }
+};
+
+struct EncodeOptions {
+    // Told after every slice of work on the pictures that were not known.
+    std::function<void(uint32_t done, uint32_t total)> progress;
+    Cancelled cancelled;
+    // Sees intermediate results, for tests and tools: "pixels" [3][side * side] a picture,
+    // "patch_embed", "layer" (once a layer), "out" [patches][E] a picture, "pooled", "soft_tokens".
+    std::function<void(const char* stage, const Activation& result)> trace;
+};
+
+class Vision {
+public:
+    // The config must have vision. Device and ops outlive this.
+    // Throws unsupported (a picture larger than the device can bind), out_of_memory, device_lost.
+    Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights);
+    ~Vision();
+
+    // Encodes pictures, several at once where memory allows; those that it knows are not encoded
+    // again. Throws out_of_memory, device_lost, cancelled.
+    std::vector<PictureRef> encode(std::span<const Picture> pictures,
+                                   const EncodeOptions& options = {});
+
+    // A picture that somebody still holds or that was encoded of late; else null.
+    PictureRef find(int32_t id) const;
+
+    uint32_t tokens_per_picture() const { return config_.mm_tokens_per_image; }
+    // Of the last encode() that had something to do, all its pictures together.
+    const VisionSeconds& seconds() const { return seconds_; }
+
+    // Device bytes beside the weights while pictures are encoded one by one.
+    static uint64_t scratch_bytes(const Config& config);
+
+private:
+    struct Plans;
+    struct Scratch;
+    void preprocess(const Picture& picture, uint32_t slot);
+    Plans& plans(uint32_t count);
+    void encode_batch(std::span<const Picture* const> pictures, std::span<EncodedPicture*> results,
+                      const EncodeOptions& options, uint32_t done, uint32_t total);
+    uint32_t steps_per_batch() const;
+
+    Device& device_;
+    Ops& ops_;
+    Config config_;
+    VisionWeights weights_;
+    std::unique_ptr<Scratch> scratch_;
+    std::map<uint32_t, std::unique_ptr<Plans>> plans_;  // by pictures in a batch
+    VisionSeconds seconds_;
+
+    int32_t last_id_ = 0;
+    std::vector<std::weak_ptr<const EncodedPicture>> known_;
+    std::vector<PictureRef> recent_;  // kept though nobody else holds them
+};
+
+}  // namespace olivine
