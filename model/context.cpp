@@ -217,26 +217,44 @@ Plan& Context::decode_plan() {
     return plan;
 }
 
-uint32_t Context::chunk_at(std::span<const int32_t> tokens, uint32_t most) const {
-    if (tokens[0] >= 0) {
-        const auto text = std::find_if(tokens.begin(), tokens.end(), [](int32_t id) { return id < 0; });
-        return static_cast<uint32_t>(std::min<ptrdiff_t>(most, text - tokens.begin()));
+void Context::check(std::span<const int32_t> tokens) const {
+    const uint32_t vocab = model_.config().vocab_size;
+    const uint32_t soft = model_.config().mm_tokens_per_image;
+    for (size_t i = 0; i < tokens.size();) {
+        const int32_t id = tokens[i];
+        if (id >= 0) {
+            if (static_cast<uint32_t>(id) >= vocab)
+                fail(Fault::bad_input, "Token id %d is outside the vocabulary (0 to %u).", id,
+                     vocab - 1);
+            ++i;
+            continue;
+        }
+        if (!model_.has_vision() || !model_.vision().find(id))
+            fail(Fault::bad_input, "Token id %d is outside the vocabulary and of no picture.", id);
+        if (soft > max_chunk())
+            fail(Fault::bad_input, "A picture takes %u positions; this context runs %u at once.",
+                 soft, max_chunk());
+        size_t run = 0;
+        while (run < soft && i + run < tokens.size() && tokens[i + run] == id)
+            ++run;
+        if (run < soft)
+            fail(Fault::bad_input, "A picture has %zu soft tokens in a row at position %zu (it has %u).",
+                 run, i, soft);
+        i += soft;
     }
-    const uint32_t count = model_.config().mm_tokens_per_image;
-    if (count == 0)
-        fail(Fault::bad_input, "Token id %d stands for a picture, and the model reads text only.",
-             tokens[0]);
-    if (count > max_chunk())
-        fail(Fault::bad_input, "A picture takes %u positions and the context of %u runs %u at once.",
-             count, context(), max_chunk());
-    return count;
+}
+
+uint32_t Context::chunk_at(std::span<const int32_t> tokens, uint32_t most) const {
+    if (tokens[0] < 0)
+        return model_.config().mm_tokens_per_image;
+    const auto text = std::find_if(tokens.begin(), tokens.end(), [](int32_t id) { return id < 0; });
+    return static_cast<uint32_t>(std::min<ptrdiff_t>(most, text - tokens.begin()));
 }
 
 // Copies a picture's soft tokens to where the layers read their input.
-void Context::place_picture(int32_t id, uint32_t count) {
-    const PictureRef picture = model_.has_vision() ? model_.vision().find(id) : nullptr;
-    if (!picture || count != model_.config().mm_tokens_per_image)
-        fail(Fault::bad_input, "Token id %d is no picture that is encoded.", id);
+void Context::place_picture(int32_t id) {
+    const PictureRef picture = model_.vision().find(id);
+    assert(picture);
     Recorder recorder(model_.device(), "picture");
     recorder.copy(picture->soft_tokens.slice(), activations_.stream.slice);
     recorder.finish().run();
@@ -248,14 +266,10 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     const uint32_t count = static_cast<uint32_t>(tokens.size());
     assert(count > 0 && count <= max_chunk() && held.size() + count <= context());
     const bool picture = tokens[0] < 0;
-    for (int32_t id : tokens)
-        if (!picture && (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size))
-            fail(Fault::bad_input, "Token id %d is outside the vocabulary (0 to %u).", id,
-                 model_.config().vocab_size - 1);
     const uint32_t begin = static_cast<uint32_t>(held.size());
     require(begin + count);
     if (picture)
-        place_picture(tokens[0], count);
+        place_picture(tokens[0]);
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {

@@ -52,12 +52,15 @@ public:
     // Returns how many it holds now.
     uint32_t rewind(uint32_t sequence, uint32_t length);
 
+    // Throws bad_input for ids that no prompt can have: outside the vocabulary and of no picture that
+    // Vision knows, or soft tokens of a picture that are not all there in a row. A soft token is the
+    // negative id of its picture (EncodedPicture::id).
+    void check(std::span<const int32_t> tokens) const;
     // How many of the ids that come next run together: `most` of them or fewer, none of a picture; or
-    // all soft tokens of one picture. Throws bad_input when a picture has more than max_chunk.
+    // all soft tokens of one picture.
     uint32_t chunk_at(std::span<const int32_t> tokens, uint32_t most) const;
 
-    // Runs one chunk (what chunk_at says) of a sequence. A soft token is the negative id of its
-    // picture (EncodedPicture::id), which Vision must still know. With `last_logits`, the logits of its
+    // Runs one chunk (what chunk_at says) of a sequence, whose ids have passed check(). With `last_logits`, the logits of its
     // last token are left in row `sequence` of logits().
     void prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
                  const Cancelled& cancelled);
@@ -96,7 +99,7 @@ private:
     Activations activations(uint32_t rows) const;
     void require(uint32_t length);
     Plan& prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence);
-    void place_picture(int32_t id, uint32_t count);
+    void place_picture(int32_t id);
     Plan& head_plan(uint32_t first, uint32_t count);
     Plan& decode_plan();
     Plan& sample_plan();

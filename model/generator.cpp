@@ -43,6 +43,7 @@ std::vector<GenerateResult> Generator::generate(
         if (request.prompt.size() > context_.context())
             fail(Fault::bad_input, "The prompt has %zu tokens, the context %u positions.",
                  request.prompt.size(), context_.context());
+        context_.check(request.prompt);
         validate(request.sampler);
         samplers.push_back(request.sampler);
         stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());

@@ -51,6 +51,7 @@ std::vector<float> Model::forward(Context& context, uint32_t sequence,
         fail(Fault::bad_input,
              "The prompt has %zu tokens (%zu of the context's %u positions are left).", tokens.size(),
              context.context() - held, context.context());
+    context.check(tokens);
     const uint32_t most =
         chunk > 0 ? std::min(chunk, context.max_chunk()) : context.max_chunk();
     std::vector<float> logits((last_only ? std::min<size_t>(tokens.size(), 1) : tokens.size()) *

@@ -200,6 +200,37 @@ TEST_CASE("GGUF with its mmproj file gives the logits of the folder", "[model][v
     }
 }
 
+TEST_CASE("soft tokens come as whole pictures", "[model][vision]") {
+    const Golden golden("tiny-vision");
+    Loaded loaded(golden.folder);
+    loaded.pictures = loaded.model.vision().encode(golden_pictures(golden));
+    Context context(loaded.model, loaded.options);
+    const uint32_t soft = loaded.model.vision().tokens_per_picture();
+    const auto refused = [&](std::vector<int32_t> ids) {
+        CHECK_THROWS_AS(loaded.model.forward(context, 0, ids, true), Error);
+        CHECK(context.tokens(0).empty());  // nothing has run
+    };
+    std::vector<int32_t> ids = {2, 3};
+    ids.insert(ids.end(), soft - 1, loaded.pictures[0]->id);
+    refused(ids);  // one is missing at the end
+    ids.push_back(7);
+    refused(ids);
+    ids.back() = loaded.pictures[1]->id;
+    refused(ids);  // the last one is another picture's
+    ids.back() = -1000;
+    refused(ids);
+    ids.back() = loaded.pictures[0]->id;
+    CHECK_NOTHROW(loaded.model.forward(context, 0, ids, true));
+
+    // Two in a row are two pictures, and a context that runs fewer rows than one has says so.
+    ids.insert(ids.end(), soft, loaded.pictures[0]->id);
+    context.rewind(0, 0);
+    CHECK_NOTHROW(loaded.model.forward(context, 0, ids, true));
+    loaded.options.context = soft - 1;
+    Context small(loaded.model, loaded.options);
+    CHECK_THROWS_AS(small.check(std::vector<int32_t>(soft, loaded.pictures[0]->id)), Error);
+}
+
 TEST_CASE("a model without an encoder refuses pictures", "[model][vision]") {
     Loaded loaded(Golden("tiny-text").folder);
     CHECK_THROWS_AS(loaded.model.vision(), Error);

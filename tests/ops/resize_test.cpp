@@ -1,6 +1,8 @@
 // Both passes of engine/ops/resize.h, as model/vision.cpp chains them, against the CPU's integers.
 #include "tests/support/resize.h"
 
+#include <algorithm>
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 
@@ -94,6 +96,7 @@ void check(OpTest& test, const Sizes& size, const std::vector<uint8_t>& rgb, uin
     CHECK(same);
     const std::vector<uint8_t> want =
         resize_bilinear(rgb, size.width, size.height, size.out_width, size.out_height);
+    // Measured 3.3e-7: the integers are right, and a product and a sum of up to 3.6 round.
     CHECK(max_abs_error(planes_of(want), planes.read<float>()) <= 1e-6);
     CHECK(src.intact());
     CHECK(narrow.intact());
