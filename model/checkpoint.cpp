@@ -23,7 +23,6 @@ constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 constexpr uint64_t kMaxIndexBytes = uint64_t{8} << 20;  // 27B's index has 0.1 MiB
 constexpr int kMaxJsonDepth = 32;
 constexpr size_t kMaxFiles = 1024;
-constexpr size_t kMaxListed = 8;  // file names in a message
 constexpr std::string_view kMmprojLayer = "v.blk.";
 
 Json read_json(const std::string& path, uint64_t limit) {
@@ -160,11 +159,11 @@ bool is_picture_tensor(std::string_view canonical) {
            canonical.starts_with("multi_modal_projector.");
 }
 
-// The one mmproj file beside the model; empty without one.
-std::string find_mmproj(const std::string& model) {
+// The files beside the model that are called mmproj, sorted.
+std::vector<std::string> list_mmproj(const std::string& model) {
     const fs::path file(model);
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-    std::vector<std::string> names;
+    std::vector<std::string> files;
     std::error_code error;
     for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
          it.increment(error)) {
@@ -176,18 +175,25 @@ std::string find_mmproj(const std::string& model) {
         if (lower.find("mmproj") != std::string::npos && lower.ends_with(".gguf") &&
             name.front() != '.' && it->path().filename() != file.filename() &&
             it->is_regular_file(ignored))
-            names.push_back(name);
+            files.push_back((folder / name).string());
     }
-    std::sort(names.begin(), names.end());
-    if (names.size() > 1) {
-        std::string listed;
-        for (size_t i = 0; i < names.size() && i < kMaxListed; ++i)
-            listed += (i ? "', '" : "'") + printable(names[i]);
-        fail(Fault::bad_input, "%s: %zu picture encoders lie beside the model: %s'%s (--mmproj "
-             "names one of them, or none).", printable_path(model).c_str(), names.size(),
-             listed.c_str(), names.size() > kMaxListed ? ", ..." : "");
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+// The first of them that was made for this text model; empty without one. People keep the encoders of
+// several models, and of one model in several types, in one folder.
+std::string find_mmproj(const std::string& model, const Config& config, const Gguf& text) {
+    for (const std::string& file : list_mmproj(model)) {
+        try {
+            Config trial = config;
+            add_mmproj(trial, Gguf::open(file), text);
+            return file;
+        } catch (const Error&) {
+            // Another model's, or damaged: the text does not need it, and --mmproj says what is wrong.
+        }
     }
-    return names.empty() ? std::string() : (folder / names[0]).string();
+    return {};
 }
 
 // The safetensors files that the folder's index names, sorted. Adds every (tensor, file) to
@@ -315,7 +321,7 @@ void Checkpoint::open_gguf(const std::string& mmproj) {
             tensor.type ? std::string() : ggml_type_name(tensor.type_id));
     std::string found = mmproj;
     if (mmproj.empty() && config_.family == Config::Family::gemma3)
-        found = find_mmproj(path_);
+        found = find_mmproj(path_, config_, *gguf_);
     if (!found.empty() && found != kNoMmproj)
         open_mmproj(found);
 }

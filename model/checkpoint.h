@@ -56,16 +56,16 @@ struct TensorInfo {
 class Checkpoint {
 public:
     // `path`: a folder (config.json and safetensors) or a .gguf file. Reads headers only.
-    // `mmproj`, with a .gguf: the file of its picture encoder. Empty: the one file beside the model
-    // whose name has "mmproj" in it and ends in ".gguf", in any case of letters, if there is one
-    // (Gemma 3 only). kNoMmproj: no file, no pictures.
+    // `mmproj`, with a .gguf: the file of its picture encoder. Empty: the first file beside the model
+    // whose name has "mmproj" in it and ends in ".gguf", in any case of letters, and whose header
+    // fits the model, if there is one (Gemma 3 only). kNoMmproj: no file, no pictures.
     // Afterwards every tensor of text_tensors(config()) is there with its shape and a type that we
     // read: F32, F16, BF16, and matrices of a GGUF also Q8_0, Q4_0. So is every tensor of
     // vision_tensors(config()), quantised ones only among the matrices of the encoder's layers. A
     // folder without any picture tensor has no vision, whatever its config.json says.
     // Errors: bad_file (damaged or incomplete; an mmproj that is not there or belongs to another
     // model), unsupported (a type, an architecture, a projector); both name the tensor or key, what
-    // is there and what was expected. bad_input: an mmproj for a folder, or several to choose from.
+    // is there and what was expected. bad_input: an mmproj for a folder.
     static std::unique_ptr<Checkpoint> open(const std::string& path,
                                             const std::string& mmproj = {});
     static constexpr const char* kNoMmproj = "none";

@@ -141,9 +141,8 @@ void validate_vision(const Config& config, const std::string& path) {
         check_real(path, "image_mean", mean, -1e3, 1e3);
     for (const float deviation : vision.image_std)
         check_real(path, "image_std", deviation, 1e-3, 1e3);
-    // Soft tokens are a square grid; each pools a square of patches. A local layer must see a whole
-    // picture at once: what happens otherwise differs between implementations.
-    check_range(path, "mm_tokens_per_image", config.mm_tokens_per_image, 1, config.sliding_window);
+    // Soft tokens are a square grid; each pools a square of patches.
+    check_range(path, "mm_tokens_per_image", config.mm_tokens_per_image, 1, vision.patches());
     const auto side =
         static_cast<uint32_t>(std::lround(std::sqrt(config.mm_tokens_per_image)));
     if (side * side != config.mm_tokens_per_image)

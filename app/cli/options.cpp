@@ -94,7 +94,8 @@ void add_model_flag(CLI::App& app, Flags& flags) {
                  flags.model = text;
              });
     add_text(app, "--mmproj", "FILE",
-             "A .gguf model's picture encoder; without it mmproj*.gguf beside the model",
+             "A .gguf model's picture encoder; without it the mmproj*.gguf beside the model that "
+             "fits; none: no pictures",
              [&](const std::string& text) {
                  if (text.empty())
                      fail_usage("--mmproj is empty; it is a .gguf file.");

@@ -25,7 +25,6 @@ using test::failure_of;
 using test::golden;
 using test::is_picture;
 using test::Json;
-using test::open_failure;
 using test::read_json;
 using test::Table;
 using test::TemporaryFolder;
@@ -137,17 +136,17 @@ TEST_CASE("an mmproj file is found, named or refused", "[cpu][checkpoint][gguf]"
     CHECK(!Checkpoint::open(path)->has_vision());
     CHECK(Checkpoint::open(path, folder.path("pictures.gguf"))->has_vision());
 
-    // Two are a choice.
-    test::write_file(folder.path("mmproj-f16.gguf"), mmproj);
+    // Of several, the first that fits.
     test::write_file(folder.path("mmproj-f32.gguf"), "broken");
-    Failure failure = failure_with(path, "");
-    CAPTURE(failure.text);
-    CHECK(failure.fault == Fault::bad_input);
-    CHECK(failure.text.find("'mmproj-f16.gguf', 'mmproj-f32.gguf'") != std::string::npos);
-    CHECK(failure.text.find("--mmproj") != std::string::npos);
-    CHECK(Checkpoint::open(path, folder.path("mmproj-f16.gguf"))->has_vision());
+    CHECK(!Checkpoint::open(path)->has_vision());
+    test::write_file(folder.path("mmproj-f16.gguf"), mmproj);
+    std::vector<std::byte> others = mmproj;
+    test::patch_value(others, "clip.vision.projection_dim", uint32_t{73});
+    test::write_file(folder.path("mmproj-a.gguf"), others);
+    CHECK(Checkpoint::open(path)->mmproj()->path() == folder.path("mmproj-f16.gguf"));
     CHECK(!Checkpoint::open(path, "none")->has_vision());
-    failure = failure_with(path, folder.path("mmproj-f32.gguf"));
+    Failure failure = failure_with(path, folder.path("mmproj-f32.gguf"));
+    CAPTURE(failure.text);
     CHECK(failure.fault == Fault::bad_file);
     CHECK(failure.text.find("mmproj-f32.gguf: ") != std::string::npos);
     failure = failure_with(path, folder.path("mmproj-f64.gguf"));
@@ -186,7 +185,7 @@ TEST_CASE("the mmproj header is checked key by key", "[cpu][checkpoint][gguf]") 
         Bytes bytes = good;
         change(bytes);
         test::write_file(file, bytes);
-        return open_failure(path);
+        return failure_of([&] { Checkpoint::open(path, file); });
     };
     const char* const kKeys[] = {
         "general.architecture", "clip.projector_type", "clip.vision.image_size",
@@ -237,11 +236,11 @@ TEST_CASE("the mmproj header is checked key by key", "[cpu][checkpoint][gguf]") 
         {number("image_size", 0), Fault::bad_file, "image_size is 0"},
         {number("image_size", 13), Fault::bad_file, "is 13 (at least vision patch_size, 14)"},
         {number("image_size", 2000000000), Fault::bad_file, "image_size is 2000000000"},
-        {number("image_size", 896), Fault::bad_file, "mm_tokens_per_image is 256 (1 to 12)"},
+        {number("image_size", 896), Fault::bad_file, "has shape [144, 108] (expected: [4096, 108])"},
         {number("image_size", 112), Fault::bad_file, "has shape [144, 108] (expected: [64, 108])"},
         {number("image_size", 154), Fault::bad_file, "'clip.vision.projector.scale_factor' is 4"},
         {number("patch_size", 0), Fault::bad_file, "patch_size is 0"},
-        {number("patch_size", 1), Fault::bad_file, "mm_tokens_per_image is 1764"},
+        {number("patch_size", 1), Fault::bad_file, "has shape [108, 3, 14, 14]"},
         {number("attention.layer_norm_epsilon", 0), Fault::bad_file, "layer_norm_eps is 0"},
         {number("attention.layer_norm_epsilon", 0x7fc00000), Fault::bad_file, "layer_norm_eps"},
         {text("v.post_ln.bias", "v.post_ln.bits"), Fault::bad_file, "post_layernorm.bias' of"},
@@ -269,20 +268,19 @@ TEST_CASE("the pooled side, normalisation and ids come with a GGUF", "[cpu][chec
     const std::string file = folder.path("mmproj.gguf");
     const auto text = test::gguf_from_folder(golden("tiny-vision"), DataType::bf16);
     test::write_file(path, text);
-    for (const auto& [scale, tokens] : {std::pair{4u, 9u}, {6u, 4u}, {12u, 1u}}) {
+    for (const auto& [scale, tokens] : {std::pair{4u, 9u}, {6u, 4u}, {12u, 1u}, {3u, 16u}, {1u, 144u}}) {
         test::write_file(file, test::mmproj_from_folder(golden("tiny-vision"), DataType::bf16,
                                                         {.scale_factor = scale}));
         CHECK(Checkpoint::open(path)->config().mm_tokens_per_image == tokens);
     }
-    for (const uint32_t scale : {0u, 5u, 8u, 24u, 3u}) {  // 3: 16 soft tokens, the window is 12
+    for (const uint32_t scale : {0u, 5u, 8u, 24u}) {
         test::write_file(file, test::mmproj_from_folder(golden("tiny-vision"), DataType::bf16,
                                                         {.scale_factor = scale}));
-        const Failure failure = open_failure(path);
+        const Failure failure = failure_of([&] { Checkpoint::open(path, file); });
         CAPTURE(scale, failure.text);
         CHECK(failure.fault == Fault::bad_file);
-        CHECK(failure.text.find(scale == 3 ? "mm_tokens_per_image is 16 (1 to 12)"
-                                           : "projector.scale_factor' is " +
-                                                 std::to_string(scale)) != std::string::npos);
+        CHECK(failure.text.find("projector.scale_factor' is " + std::to_string(scale)) !=
+              std::string::npos);
     }
 
     TemporaryFolder original;
@@ -312,7 +310,8 @@ TEST_CASE("the pooled side, normalisation and ids come with a GGUF", "[cpu][chec
                                     std::as_bytes(std::span(key)).end());
         std::memcpy(&*at + key.size() + 4 + 4 + 8, deviations, sizeof deviations);
         test::write_file(file, bytes);
-        CHECK(open_failure(path).text.find("mmproj.gguf: image_std is ") != std::string::npos);
+        CHECK(failure_of([&] { Checkpoint::open(path, file); }).text.find(
+                  "mmproj.gguf: image_std is ") != std::string::npos);
     }
 
     // A vocabulary without the pieces: the place holder is an id behind the table.
@@ -382,7 +381,7 @@ TEST_CASE("order and strangers in an mmproj do not matter, wrong types do",
                     tensor.data.assign(blocks * bytes, std::byte{});
                 }
         });
-        const Failure failure = open_failure(path);
+        const Failure failure = failure_of([&] { Checkpoint::open(path, file); });
         CAPTURE(test.tensor, failure.text);
         if (!test.in_message) {
             CHECK(failure.text == "no error");
