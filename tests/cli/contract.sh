@@ -22,8 +22,6 @@ done
 expect 2 "no subcommand"
 expect 2 "unknown subcommand" sing
 expect 2 "unknown flag" run --loud -p hello
-expect 2 "pictures are not there yet" run --image a.png -p hello
-says "'--image' is no flag of run"
 expect 2 "missing value" run -p
 expect 2 "stray word" run hello
 expect 2 "two prompts" run -p hello -
