@@ -117,6 +117,57 @@ TEST_CASE("a conversation continues with the ids of the longer prompt", "[cpu][c
     }
 }
 
+TEST_CASE("pictures stand before a text, with the reference's words around crops",
+          "[cpu][chat_template]") {
+    const Tokenizer tokenizer = Tokenizer::from_vocabulary(test::made_up_vocabulary());
+    const ChatTemplate chat(tokenizer);
+    constexpr uint32_t kSoft = 3;
+    // The reference's text has one marker for a picture; as ids it is newlines, marks and soft tokens.
+    const auto ids_of = [&](std::string_view text, std::vector<int32_t> pictures) {
+        constexpr std::string_view kMark = "<start_of_image>";
+        std::vector<int32_t> ids;
+        const auto add = [&](const std::vector<int32_t>& more) {
+            ids.insert(ids.end(), more.begin(), more.end());
+        };
+        for (const int32_t picture : pictures) {
+            const size_t at = text.find(kMark);
+            REQUIRE(at != std::string_view::npos);
+            add(tokenizer.encode(text.substr(0, at), true));
+            add(tokenizer.encode("\n\n"));
+            ids.push_back(*tokenizer.specials().start_of_image);
+            ids.insert(ids.end(), kSoft, picture);
+            ids.push_back(*tokenizer.specials().end_of_image);
+            add(tokenizer.encode("\n\n"));
+            text.remove_prefix(at + kMark.size());
+        }
+        add(tokenizer.encode(text, true));
+        return ids;
+    };
+    const Message one{Role::user, " What is it? ", {{{-1}, kSoft}}};
+    CHECK(chat.prompt(std::vector{one}) ==
+          ids_of("<bos><start_of_turn>user\n<start_of_image>What is it?<end_of_turn>\n"
+                 "<start_of_turn>model\n", {-1}));
+    const Message two{Role::user, "Compare.", {{{-1}, kSoft}, {{-2}, kSoft}}};
+    CHECK(chat.prompt(std::vector<Message>{{Role::system, "See."}, two}) ==
+          ids_of("<bos><start_of_turn>user\nSee.\n\n<start_of_image><start_of_image>Compare."
+                 "<end_of_turn>\n<start_of_turn>model\n", {-1, -2}));
+    CHECK(chat.next_turn(two, true) ==
+          ids_of("\n<start_of_turn>user\n<start_of_image><start_of_image>Compare.<end_of_turn>\n"
+                 "<start_of_turn>model\n", {-1, -2}));
+
+    std::ifstream file(std::string(OLIVINE_TEST_GOLDENS) + "/ops.json");
+    const nlohmann::json texts = nlohmann::json::parse(file).at("pan_and_scan_text");
+    for (const auto& [crops, text] : texts.items()) {
+        CAPTURE(crops);
+        PictureInText picture{{-7}, kSoft};
+        for (int i = 0; i < std::stoi(crops); ++i)
+            picture.ids.push_back(-8 - i);
+        CHECK(chat.prompt(std::vector<Message>{{Role::user, "So?", {picture}}}) ==
+              ids_of("<bos><start_of_turn>user\n" + text.get<std::string>() +
+                     "So?<end_of_turn>\n<start_of_turn>model\n", picture.ids));
+    }
+}
+
 TEST_CASE("markers in any message are data", "[cpu][chat_template]") {
     const Tokenizer tokenizer = Tokenizer::from_vocabulary(test::made_up_vocabulary());
     const ChatTemplate chat(tokenizer);
