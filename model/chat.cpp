@@ -87,12 +87,23 @@ void Chat::clear() {
     answer_ids_.clear();
 }
 
-void Chat::attach(const Picture& picture, const std::string& name, const EncodeOptions& options) {
-    std::vector<Picture> views = {picture};
-    if (options_.pan_and_scan)
-        for (const PictureBox& box : pan_and_scan(picture.width, picture.height))
-            views.push_back(crop(picture, box));
-    attached_.push_back({name, generator_.model().vision().encode(views, options)});
+void Chat::attach(std::span<const Picture> pictures, std::span<const std::string> names,
+                  const EncodeOptions& options) {
+    std::vector<Picture> views;    // every picture, each followed by its crops
+    std::vector<size_t> view_ends;
+    for (const Picture& picture : pictures) {
+        views.push_back(picture);
+        if (options_.pan_and_scan)
+            for (const PictureBox& box : pan_and_scan(picture.width, picture.height))
+                views.push_back(crop(picture, box));
+        view_ends.push_back(views.size());
+    }
+    const std::vector<PictureRef> encoded = generator_.model().vision().encode(views, options);
+    size_t begin = 0;
+    for (size_t i = 0; i < pictures.size(); ++i) {
+        attached_.push_back({names[i], {&encoded[begin], &encoded[begin] + (view_ends[i] - begin)}});
+        begin = view_ends[i];
+    }
 }
 
 const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,9 +41,11 @@ public:
     // takes no system text.
     Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options);
 
-    // Encodes a picture, which stands before the next question's text. Throws bad_input for a model
-    // without a picture encoder, and what Vision::encode throws; nothing is attached then.
-    void attach(const Picture& picture, const std::string& name, const EncodeOptions& options = {});
+    // Encodes pictures, which stand in this order before the next question's text; names: one each.
+    // Throws bad_input for a model without a picture encoder, and what Vision::encode throws; nothing
+    // is attached then.
+    void attach(std::span<const Picture> pictures, std::span<const std::string> names,
+                const EncodeOptions& options = {});
     // What is attached and not yet asked about.
     const std::vector<AttachedPicture>& attached() const { return attached_; }
 

@@ -135,7 +135,8 @@ void Talk::show_picture(const std::string& file) {
         if (file.empty())
             fail(Fault::bad_input, "/image takes the name of a picture file.");
         const std::string path = file_as_typed(file);
-        conversation_.attach(read_picture(path), path);
+        const Picture picture = read_picture(path);
+        conversation_.attach(std::span(&picture, 1), std::span(&path, 1));
         note(path + " goes with the next message.");
     } catch (const Error& error) {
         // A picture that cannot be read or was stopped is not part of the talk, which goes on.

@@ -18,15 +18,20 @@ Conversation::Conversation(const Flags& flags)
         note("seed " + std::to_string(chat_.options().sampler.seed));
 }
 
-void Conversation::attach(const Picture& picture, const std::string& name) {
+void Conversation::attach(std::span<const Picture> pictures, std::span<const std::string> names) {
+    if (pictures.empty())
+        return;
     require_vision(flags_, session_.model->config());
-    EncodeProgress progress(name);
-    session_.model->vision(progress.loading());
-    chat_.attach(picture, name, progress.options());
-    if (verbose_)
-        note(format_text("%s: %u x %u pixels, encoded in %.2f s of the device", name.c_str(),
-                         picture.width, picture.height,
-                         session_.model->vision().seconds().total()));
+    EncodeProgress progress(pictures.size() > 1 ? std::to_string(pictures.size()) + " pictures"
+                                                : names[0]);
+    Vision& vision = session_.model->vision(progress.loading());
+    chat_.attach(pictures, names, progress.options());
+    if (!verbose_)
+        return;
+    for (size_t i = 0; i < pictures.size(); ++i)
+        note(format_text("%s: %u x %u pixels", names[i].c_str(), pictures[i].width,
+                         pictures[i].height));
+    note(format_text("encoded in %.2f s of the device", vision.seconds().total()));
 }
 
 void Conversation::report() {

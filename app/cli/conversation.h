@@ -17,9 +17,9 @@ public:
 
     Chat& chat() { return chat_; }
 
-    // Encodes a picture for the next question, with progress on a terminal. Throws what
+    // Encodes pictures for the next question, with progress on a terminal. Throws what
     // Chat::attach throws, bad_input naming a model that reads text only.
-    void attach(const Picture& picture, const std::string& name);
+    void attach(std::span<const Picture> pictures, std::span<const std::string> names);
 
     // What is to be said on standard error after an answer: that the context is full and, with -v,
     // speed and context used.

@@ -61,8 +61,7 @@ int run(const RunFlags& flags) {
     const std::string prompt = read_prompt(flags);
     const std::vector<Picture> pictures = read_pictures(flags);
     Conversation conversation(flags);
-    for (size_t i = 0; i < pictures.size(); ++i)
-        conversation.attach(pictures[i], flags.images[i]);
+    conversation.attach(pictures, flags.images);
     bool line_is_open = false;  // Ctrl-C leaves no half line behind either
     conversation.chat().ask(
         prompt,
