@@ -23,6 +23,18 @@ void RungSet::set(Rung rung, bool on) {
     bits_ = on ? bits_ | bit : bits_ & ~bit;
 }
 
+RungSet RungSet::without(const RungSet& others) const {
+    RungSet set;
+    set.bits_ = bits_ & ~others.bits_;
+    return set;
+}
+
+RungSet RungSet::up_to(Rung highest) const {
+    RungSet set;
+    set.bits_ = bits_ & ((2u << static_cast<uint32_t>(highest)) - 1);
+    return set;
+}
+
 std::vector<std::string> RungSet::names() const {
     std::vector<std::string> list;
     for (uint32_t i = 0; i < kRungs; ++i)

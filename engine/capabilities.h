@@ -17,13 +17,20 @@ enum class Rung : uint8_t {
     subgroup,      // subgroup arithmetic and shuffles in compute shaders
     storage16,     // 16-bit values in storage buffers
     fp16,          // 16-bit float arithmetic
-    int_dot,       // accelerated packed 8-bit dot products
+    int_dot,       // packed 8-bit dot products
     coopmat,       // VK_KHR_cooperative_matrix, f16 x f16 + f32
     coopmat_bf16,  // the same with bf16
     coopmat_int8,  // the same with int8 and 32-bit sums
-    coopmat2,      // VK_NV_cooperative_matrix2
+    coopmat2,      // VK_NV_cooperative_matrix2: sizes of any multiple, sums over rows, functions of
+                   // each element
 };
 constexpr uint32_t kRungs = 8;
+
+// What results may differ by from those of f32 arithmetic.
+enum class Precision : uint8_t {
+    f32,        // operands and sums are f32: no rung above storage16
+    automatic,  // operands may be rounded to 16 bits, or to 8 bits in blocks, where that is faster
+};
 
 // "subgroup", "storage16", ... as --disable takes them and `devices` prints them.
 const char* name(Rung rung);
@@ -33,6 +40,10 @@ class RungSet {
 public:
     bool has(Rung rung) const { return bits_ >> static_cast<uint32_t>(rung) & 1; }
     void set(Rung rung, bool on = true);
+    bool empty() const { return bits_ == 0; }
+    RungSet without(const RungSet& others) const;
+    RungSet up_to(Rung highest) const;  // less the rungs above
+    bool operator==(const RungSet&) const = default;
     std::vector<std::string> names() const;
 
     // Reads "coopmat2,int_dot". Throws bad_input with the list of names on an unknown one.
@@ -42,9 +53,16 @@ private:
     uint32_t bits_ = 0;
 };
 
+// Sizes of one cooperative matrix product, [m][k] x [k][n]; 0 = the device has none.
+struct MatrixShape {
+    uint32_t m = 0, n = 0, k = 0;
+};
+
 struct Capabilities {
     RungSet available;  // the device has it
-    RungSet enabled;    // available and not switched off
+    RungSet enabled;    // available, not switched off, and more than an emulation
+    bool fast_int_dot = false;           // packed dot products are instructions of the hardware
+    MatrixShape coopmat, coopmat_bf16, coopmat_int8;  // of subgroup scope, for the rungs so called
     bool software = false;               // runs on the CPU
     bool shared_memory = false;          // device memory is the host's (integrated, software)
     uint32_t subgroup_size = 1;          // the size that pipelines are pinned to

@@ -74,17 +74,45 @@ void create_device(Device::Impl& impl) {
     queue_info.pQueuePriorities = &priority;
 
     const Capabilities& caps = impl.info.capabilities;
-    VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
+    const RungSet& rungs = caps.enabled;
+    const bool matrices = rungs.has(Rung::coopmat) || rungs.has(Rung::coopmat_int8) ||
+                          rungs.has(Rung::coopmat2);
+    std::vector<const char*> extensions;
+    void* next = nullptr;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+    if (rungs.has(Rung::coopmat2)) {
+        extensions.push_back(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
+        matrix2.cooperativeMatrixFlexibleDimensions = VK_TRUE;
+        matrix2.cooperativeMatrixReductions = VK_TRUE;
+        matrix2.cooperativeMatrixConversions = VK_TRUE;
+        matrix2.cooperativeMatrixPerElementOperations = VK_TRUE;
+        next = &matrix2;
+    }
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, next};
+    if (matrices) {
+        extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+        matrix.cooperativeMatrix = VK_TRUE;
+        next = &matrix;
+    }
+    VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, next};
+    v13.shaderIntegerDotProduct = rungs.has(Rung::int_dot);
     v13.synchronization2 = VK_TRUE;
     v13.subgroupSizeControl = caps.subgroup_size_pinned;
     v13.computeFullSubgroups = caps.subgroup_size_pinned;
     VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13};
     v12.timelineSemaphore = VK_TRUE;
+    v12.shaderFloat16 = rungs.has(Rung::fp16) || matrices;
+    v12.shaderInt8 = rungs.has(Rung::coopmat_int8);
+    v12.vulkanMemoryModel = matrices;
     VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
-    v11.storageBuffer16BitAccess = caps.enabled.has(Rung::storage16);
+    v11.storageBuffer16BitAccess = rungs.has(Rung::storage16);
     VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};
     info.queueCreateInfoCount = 1;
     info.pQueueCreateInfos = &queue_info;
+    info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+    info.ppEnabledExtensionNames = extensions.data();
     VK(vkCreateDevice(impl.physical, &info, nullptr, &impl.device));
     impl.owns_device = true;
     vkGetDeviceQueue(impl.device, impl.queue_family, 0, &impl.queue);
@@ -246,11 +274,13 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
     Capabilities& caps = impl_->info.capabilities;
     if (options.max_range_bytes > 0)
         caps.max_range_bytes = std::min(caps.max_range_bytes, options.max_range_bytes);
-    caps.software = caps.software && !options.as_gpu;
-    caps.shared_memory = caps.shared_memory && !options.as_gpu;
-    for (uint32_t i = 0; i < kRungs; ++i)
-        if (disabled.has(static_cast<Rung>(i)))
-            caps.enabled.set(static_cast<Rung>(i), false);
+    if (options.as_gpu) {
+        caps.software = caps.shared_memory = false;
+        caps.enabled = caps.available;
+    }
+    caps.enabled = caps.enabled.without(disabled);
+    if (options.precision == Precision::f32)
+        caps.enabled = caps.enabled.up_to(Rung::storage16);
     create_device(*impl_);
     complete(*impl_);
 }
@@ -265,7 +295,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     impl_->queue = host.queue;
     impl_->lock = host.lock;
     impl_->unlock = host.unlock;
-    fill_info(host.physical_device, 0, impl_->info);
+    fill_info(host.physical_device, host.instance, 0, impl_->info);
     if (!impl_->info.unusable.empty())
         fail(Fault::unsupported, "The host's device, %s, cannot be used: %s.",
              impl_->info.name.c_str(), impl_->info.unusable.c_str());
@@ -274,11 +304,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     RungSet enabled;
     enabled.set(Rung::subgroup, caps.available.has(Rung::subgroup));
     enabled.set(Rung::storage16, caps.available.has(Rung::storage16) && host.storage_buffer_16bit);
-    const RungSet disabled = disabled_rungs(options);
-    for (uint32_t i = 0; i < kRungs; ++i)
-        if (disabled.has(static_cast<Rung>(i)))
-            enabled.set(static_cast<Rung>(i), false);
-    caps.enabled = enabled;
+    caps.enabled = enabled.without(disabled_rungs(options));
     complete(*impl_);
 }
 
@@ -286,15 +312,15 @@ Device::~Device() { save_pipeline_cache(); }
 
 const DeviceInfo& Device::info() const { return impl_->info; }
 
-uint32_t Device::subgroup_threads() const {
-    return has(Rung::subgroup) ? std::max(capabilities().subgroup_size, 4u) : 32;
+RungSet Device::rungs(const std::string& work) const {
+    RungSet set = capabilities().enabled;
+    for (const auto& [name, aside] : impl_->aside)
+        if (work == name || work.compare(0, name.size() + 1, name + " ") == 0)
+            set = set.without(aside);
+    return set;
 }
 
-uint32_t Device::row_threads() const {
-    if (capabilities().software)
-        return subgroup_threads();
-    return std::min(256u, capabilities().max_threads);
-}
+void Device::set_aside(const std::string& work, Rung rung) { impl_->aside[work].set(rung); }
 
 Counters& Device::counters() { return impl_->counters; }
 

@@ -35,11 +35,13 @@ struct DeviceOptions {
     std::optional<uint32_t> index;  // none: the best usable one (discrete, integrated, virtual, cpu)
     uint64_t memory_budget = 0;     // bytes; 0 = what the device has
     RungSet disabled;               // besides the environment's OLIVINE_DISABLE
+    Precision precision = Precision::f32;
     bool validation = false;        // core and synchronization validation; also OLIVINE_VALIDATION=1
     std::string cache_folder;       // of the pipeline cache; empty = none
     // For tests, so that software drivers run what otherwise only GPUs do.
     uint64_t max_range_bytes = 0;   // lowers the capability of that name; 0 = the device's own
-    bool as_gpu = false;            // wide workgroups, and memory that the host reaches by copies only
+    bool as_gpu = false;            // wide workgroups, every available rung, and memory that the host
+                                    // reaches by copies only
 };
 
 // What has been done so far; `bench` takes differences.
@@ -69,12 +71,11 @@ public:
     const DeviceInfo& info() const;
     const Capabilities& capabilities() const { return info().capabilities; }
     bool has(Rung rung) const { return capabilities().enabled.has(rung); }
-
-    // Threads of a workgroup that owns one row: a single subgroup on software drivers, where
-    // barriers are dear; up to 256 threads on GPUs, where latency counts.
-    uint32_t row_threads() const;
-    // Threads of a workgroup that should be one subgroup. 32 without the subgroup rung.
-    uint32_t subgroup_threads() const;
+    // The enabled rungs that `work` may take, less those set aside for it. `work` is the name of an
+    // operation, or of one and a class of its shapes: "linear", "linear q8_0 long".
+    RungSet rungs(const std::string& work) const;
+    // From now on `work`, and what is recorded for any class of it, does without the rung.
+    void set_aside(const std::string& work, Rung rung);
 
     Counters& counters();
     uint64_t bytes_in(Arena arena) const;

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -72,6 +73,7 @@ struct Device::Impl {
     DeviceInfo info;
     DeviceOptions options;
     Counters counters;
+    std::map<std::string, RungSet> aside;  // by work
 
     VkInstance instance{};
     VkDebugUtilsMessengerEXT messenger{};
@@ -111,7 +113,7 @@ struct Device::Impl {
 };
 
 // engine/probe.cpp
-void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info);
+void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, DeviceInfo& info);
 VkInstance create_instance(bool validation, Device::Impl* messages_to,
                            VkDebugUtilsMessengerEXT* messenger);
 

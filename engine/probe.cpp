@@ -54,9 +54,29 @@ const char* type_name(VkPhysicalDeviceType type) {
     }
 }
 
-// Which component types the cooperative matrices of a device multiply.
-void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance, RungSet& rungs) {
-    if (!has_extension(physical, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME))
+// Of the shapes that multiply these types, the one that fits best: 16 x 16 if there is one (square,
+// and what most devices are built for), with the longest sum.
+MatrixShape pick_shape(const std::vector<VkCooperativeMatrixPropertiesKHR>& shapes,
+                       VkComponentTypeKHR factor, VkComponentTypeKHR sum) {
+    MatrixShape best;
+    const auto merit = [](const MatrixShape& shape) {
+        return (shape.m == 16 && shape.n == 16 ? 1024 : 0) + shape.k;
+    };
+    for (const VkCooperativeMatrixPropertiesKHR& each : shapes) {
+        const MatrixShape shape{each.MSize, each.NSize, each.KSize};
+        if (each.scope == VK_SCOPE_SUBGROUP_KHR && each.AType == factor && each.BType == factor &&
+            each.CType == sum && each.ResultType == sum && !each.saturatingAccumulation &&
+            merit(shape) > merit(best))
+            best = shape;
+    }
+    return best;
+}
+
+// What VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2 offer, where what they need is there.
+void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance,
+                              const VkPhysicalDeviceVulkan12Features& v12, Capabilities& caps) {
+    if (!has_extension(physical, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+        !caps.subgroup_size_pinned || !v12.vulkanMemoryModel || !v12.shaderFloat16)
         return;
     const auto enumerate = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
         vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
@@ -67,22 +87,22 @@ void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance, Ru
     std::vector<VkCooperativeMatrixPropertiesKHR> shapes(
         count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
     enumerate(physical, &count, shapes.data());
-    for (const VkCooperativeMatrixPropertiesKHR& shape : shapes) {
-        if (shape.scope != VK_SCOPE_SUBGROUP_KHR)
-            continue;
-        const bool f32_sums = shape.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
-        if (shape.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && f32_sums)
-            rungs.set(Rung::coopmat);
-#ifdef VK_KHR_shader_bfloat16
-        if (shape.AType == VK_COMPONENT_TYPE_BFLOAT16_KHR && f32_sums)
-            rungs.set(Rung::coopmat_bf16);
-#endif
-        if (shape.AType == VK_COMPONENT_TYPE_SINT8_KHR &&
-            shape.ResultType == VK_COMPONENT_TYPE_SINT32_KHR)
-            rungs.set(Rung::coopmat_int8);
-    }
-    if (has_extension(physical, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME))
-        rungs.set(Rung::coopmat2);
+    caps.coopmat = pick_shape(shapes, VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR);
+    caps.available.set(Rung::coopmat, caps.coopmat.k > 0);
+    caps.coopmat_int8 = pick_shape(shapes, VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
+    caps.available.set(Rung::coopmat_int8, caps.coopmat_int8.k > 0 && v12.shaderInt8);
+
+    if (!has_extension(physical, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME))
+        return;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+    VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &matrix2};
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    caps.available.set(Rung::coopmat2,
+                       caps.coopmat.k > 0 && matrix2.cooperativeMatrixFlexibleDimensions &&
+                           matrix2.cooperativeMatrixReductions &&
+                           matrix2.cooperativeMatrixConversions &&
+                           matrix2.cooperativeMatrixPerElementOperations);
 }
 
 std::string why_unusable(const VkPhysicalDeviceProperties& properties,
@@ -180,7 +200,7 @@ VkInstance create_instance(bool validation, Device::Impl* messages_to,
     return instance;
 }
 
-void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info) {
+void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, DeviceInfo& info) {
     VkPhysicalDeviceSubgroupSizeControlProperties subgroup_sizes{
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
     VkPhysicalDeviceShaderIntegerDotProductProperties dot{
@@ -257,10 +277,13 @@ void fill_info(VkPhysicalDevice physical, uint32_t index, DeviceInfo& info) {
                            (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
     caps.available.set(Rung::storage16, v11.storageBuffer16BitAccess);
     caps.available.set(Rung::fp16, v12.shaderFloat16);
-    caps.available.set(Rung::int_dot,
-                       v13.shaderIntegerDotProduct &&
-                           dot.integerDotProduct4x8BitPackedSignedAccelerated);
+    caps.available.set(Rung::int_dot, v13.shaderIntegerDotProduct);
+    caps.fast_int_dot = dot.integerDotProduct4x8BitPackedSignedAccelerated;
+    probe_cooperative_matrix(physical, instance, v12, caps);
     caps.enabled = caps.available;
+    caps.enabled.set(Rung::int_dot, caps.available.has(Rung::int_dot) && caps.fast_int_dot);
+    if (caps.software)  // which takes longer over a half or a matrix than over the same in f32
+        caps.enabled = caps.enabled.up_to(Rung::storage16);
 }
 
 std::vector<DeviceInfo> list_devices() {
@@ -277,11 +300,8 @@ std::vector<DeviceInfo> list_devices() {
     std::vector<VkPhysicalDevice> physical(count);
     VK(vkEnumeratePhysicalDevices(owner.instance, &count, physical.data()));
     std::vector<DeviceInfo> list(count);
-    for (uint32_t i = 0; i < count; ++i) {
-        fill_info(physical[i], i, list[i]);
-        probe_cooperative_matrix(physical[i], owner.instance, list[i].capabilities.available);
-        list[i].capabilities.enabled = list[i].capabilities.available;
-    }
+    for (uint32_t i = 0; i < count; ++i)
+        fill_info(physical[i], owner.instance, i, list[i]);
     return list;
 }
 

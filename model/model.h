@@ -20,13 +20,7 @@ namespace olivine {
 
 class Context;
 
-enum class Precision : uint8_t {
-    f32,         // exact operands throughout
-    automatic,   // the fastest rung that the device has
-};
-
 struct ModelOptions {
-    Precision precision = Precision::automatic;
     Progress progress;  // while loading
 };
 

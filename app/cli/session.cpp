@@ -89,6 +89,7 @@ DeviceOptions device_options(const Flags& flags) {
     options.index = flags.device;
     options.memory_budget = flags.vram_budget;
     options.disabled = flags.disabled;
+    options.precision = flags.precision;
     options.cache_folder = platform::cache_folder();
     return options;
 }
@@ -109,7 +110,6 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
     check_memory(flags, checkpoint.config(), bytes, *session.device);
     ProgressBar bar("loading " + model_name(flags));
     ModelOptions options;
-    options.precision = flags.precision;
     options.progress = [&](uint64_t done, uint64_t total) {
         bar.show_bytes(done, total);
         return !platform::interrupted();

@@ -6,18 +6,17 @@
 
 namespace olivine {
 
-Advance::Advance(Device& device) : variants_(device, 5, sizeof(shader::AdvanceParams)) {}
+Advance::Advance(Device& device) : variants_(device, "advance", 5, sizeof(shader::AdvanceParams)) {}
 
 void Advance::record(Recorder& recorder, const AdvanceBuffers& buffers, uint32_t rows,
                      uint32_t vocab, const HeadShape& shape) {
-    Device& device = variants_.device();
     const shader::AdvanceParams params{.rows = rows,
                                        .mask_words = Sampling::mask_words(vocab),
                                        .history = kHistory,
                                        .kv_heads = shape.kv_heads,
                                        .split_keys = Attention::kSplitKeys,
                                        .max_splits = Attention::kMaxSplits};
-    recorder.dispatch(variants_.get("advance" + subgroup_suffix(device), device.subgroup_threads()),
+    recorder.dispatch(variants_.get("advance" + variants_.subgroup_suffix(), variants_.subgroup_threads()),
                       {buffers.chosen, buffers.rows, buffers.seen, buffers.history, buffers.grid},
                       params, {});
 }

@@ -15,7 +15,7 @@ uint32_t queries_per_tile(const Device& device) { return device.capabilities().s
 
 }  // namespace
 
-Attention::Attention(Device& device) : variants_(device, 7, sizeof(shader::AttentionParams)) {}
+Attention::Attention(Device& device) : variants_(device, "attention", 7, sizeof(shader::AttentionParams)) {}
 
 uint32_t Attention::local_splits(uint32_t window) {
     return std::clamp((window + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);
@@ -53,11 +53,10 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
                        const AttentionScratch& scratch) {
     assert(range.first < range.end && range.end <= dst.rows);
     assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
-    Device& device = variants_.device();
-    const uint32_t threads = device.subgroup_threads();
+    const uint32_t threads = variants_.subgroup_threads();
     const uint32_t quads = (shape.padded_dim() / 4 + threads - 1) / threads;
     const Pipeline& pipeline = variants_.get(
-        "attention_" + kv_suffix(device, layer.type) + subgroup_suffix(device), threads,
+        "attention_" + variants_.kv_suffix(layer.type) + variants_.subgroup_suffix(), threads,
         {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u});
     const shader::AttentionParams params{.heads = shape.heads,
                                          .kv_heads = shape.kv_heads,

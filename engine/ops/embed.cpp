@@ -6,13 +6,13 @@
 
 namespace olivine {
 
-Embed::Embed(Device& device) : variants_(device, 4, sizeof(shader::EmbedParams)) {}
+Embed::Embed(Device& device) : variants_(device, "embed", 4, sizeof(shader::EmbedParams)) {}
 
 void Embed::record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
                    float scale) {
     assert(table.cols() == dst.cols);
     const Pipeline& pipeline = variants_.get("embed_" + type_suffix(table.type()),
-                                             variants_.device().subgroup_threads());
+                                             variants_.subgroup_threads());
     const RowLayout& layout = table.layout();
     for (const MatrixPiece& piece : table.pieces()) {
         const shader::EmbedParams params{.first_row = piece.first_row,

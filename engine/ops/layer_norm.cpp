@@ -6,15 +6,14 @@
 
 namespace olivine {
 
-LayerNorm::LayerNorm(Device& device) : variants_(device, 4, sizeof(shader::LayerNormParams)) {}
+LayerNorm::LayerNorm(Device& device) : variants_(device, "layer_norm", 4, sizeof(shader::LayerNormParams)) {}
 
 void LayerNorm::record(Recorder& recorder, const Activation& src, const Slice& weight,
                        const Slice& bias, const Activation& dst, float eps) {
     assert(src.rows == dst.rows && src.cols == dst.cols && weight.bytes >= src.cols * 4ull &&
            bias.bytes >= src.cols * 4ull);
-    Device& device = variants_.device();
     const Pipeline& pipeline =
-        variants_.get("layer_norm" + subgroup_suffix(device), device.row_threads());
+        variants_.get("layer_norm" + variants_.subgroup_suffix(), variants_.row_threads());
     const shader::LayerNormParams params{
         .cols = src.cols, .src_stride = src.stride, .dst_stride = dst.stride, .eps = eps};
     recorder.dispatch(pipeline, {src.slice, weight, bias, dst.slice}, params, {.x = src.rows});

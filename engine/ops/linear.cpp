@@ -23,28 +23,29 @@ struct Shape {
     uint32_t rows, tokens;
 };
 
-Shape shape_for(const Device& device, uint32_t tokens, uint32_t cols) {
+Shape shape_for(const Variants& variants, uint32_t tokens, uint32_t cols) {
+    const Capabilities& caps = variants.device().capabilities();
     const uint32_t whole = cols % 16 == 0;
     if (tokens <= Linear::kMaxVectorTokens)
-        return {"matvec", device.subgroup_threads(),
+        return {"matvec", variants.subgroup_threads(),
                 {kVectorRows, std::bit_ceil(tokens), whole}, kVectorRows, tokens};
-    if (device.capabilities().software) {
+    if (caps.software) {
         // Rows x tokens, measured on lavapipe (Mesa 25.0): tokens/s for a 128-token prompt of 270M Q8_0,
         // and seconds to the built-in model's first token with empty shader caches (the driver
         // compiles on one thread, at first use):  4 x 2 34, 3.3;  4 x 4 42, 3.7;  8 x 4 46, 5.2.
         constexpr uint32_t kRowsEach = 4, kTokensEach = 4;
-        const uint32_t threads = device.subgroup_threads();
+        const uint32_t threads = variants.subgroup_threads();
         return {"matmul_direct", threads, {cols % 4 == 0, kRowsEach, kTokensEach}, kRowsEach,
                 threads * kTokensEach};
     }
     // 4 x 4 sums a thread: 64 x 64 tiles by 256 threads, 32 x 32 where there are fewer.
-    const uint32_t lanes = device.capabilities().max_threads < 256 ? 8 : 16;
+    const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
 }
 
 }  // namespace
 
-Linear::Linear(Device& device) : variants_(device, 5, sizeof(shader::LinearParams)) {}
+Linear::Linear(Device& device) : variants_(device, "linear", 5, sizeof(shader::LinearParams)) {}
 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x,
                     const Activation& y, Epilogue epilogue, float softcap) {
@@ -63,15 +64,14 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
     const bool geglu = epilogue == Epilogue::geglu;
     assert(x.cols == weight.cols() && x.rows == y.rows);
     assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
-    Device& device = variants_.device();
     const RowLayout& layout = weight.layout();
-    Shape shape = shape_for(device, x.rows, layout.cols);
+    Shape shape = shape_for(variants_, x.rows, layout.cols);
     shape.constants.push_back(static_cast<uint32_t>(epilogue));
     std::string variant = shape.shader + ("_" + type_suffix(weight.type()));
     if (geglu)
         variant += "_geglu";
     if (variant.rfind("matmul_direct", 0) != 0)
-        variant += subgroup_suffix(device);  // matmul_direct shares nothing between threads
+        variant += variants_.subgroup_suffix();  // matmul_direct shares nothing between threads
     const Pipeline& pipeline = variants_.get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : weight.pieces()) {
         const shader::LinearParams params{.rows = piece.rows,

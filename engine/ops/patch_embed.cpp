@@ -11,15 +11,14 @@ constexpr uint32_t kRowsEach = 4;  // as in the shader
 
 }  // namespace
 
-PatchEmbed::PatchEmbed(Device& device) : variants_(device, 6, sizeof(shader::PatchEmbedParams)) {}
+PatchEmbed::PatchEmbed(Device& device) : variants_(device, "patch_embed", 6, sizeof(shader::PatchEmbedParams)) {}
 
 void PatchEmbed::record(Recorder& recorder, const Matrix& kernel, const Slice& pixels,
                         const Slice& bias, const Slice& positions, const PatchGrid& grid,
                         const Activation& dst) {
     assert(kernel.cols() == 3 * grid.patch_size * grid.patch_size && kernel.rows() == dst.cols);
     assert(dst.rows % grid.patches() == 0);
-    Device& device = variants_.device();
-    const uint32_t threads = device.subgroup_threads();
+    const uint32_t threads = variants_.subgroup_threads();
     const Pipeline& pipeline = variants_.get("patch_embed_" + type_suffix(kernel.type()), threads);
     const RowLayout& layout = kernel.layout();
     for (const MatrixPiece& piece : kernel.pieces()) {

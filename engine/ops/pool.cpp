@@ -6,13 +6,13 @@
 
 namespace olivine {
 
-Pool::Pool(Device& device) : variants_(device, 2, sizeof(shader::PoolParams)) {}
+Pool::Pool(Device& device) : variants_(device, "pool", 2, sizeof(shader::PoolParams)) {}
 
 void Pool::record(Recorder& recorder, const Activation& src, uint32_t cell, uint32_t out_side,
                   const Activation& dst) {
     assert(src.cols == dst.cols && src.rows == dst.rows * cell * cell);
     assert(dst.rows % (out_side * out_side) == 0);
-    const Pipeline& pipeline = variants_.get("pool", variants_.device().row_threads());
+    const Pipeline& pipeline = variants_.get("pool", variants_.row_threads());
     const shader::PoolParams params{.cols = src.cols,
                                     .cell = cell,
                                     .out_side = out_side,

@@ -20,7 +20,7 @@ Kind kind_of(DataType type) {
 
 }  // namespace
 
-RandomFill::RandomFill(Device& device) : variants_(device, 1, sizeof(shader::RandomFillParams)) {}
+RandomFill::RandomFill(Device& device) : variants_(device, "random_fill", 1, sizeof(shader::RandomFillParams)) {}
 
 void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed, float scale) {
     constexpr uint32_t kThreads = 64;

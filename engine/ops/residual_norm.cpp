@@ -7,16 +7,15 @@
 namespace olivine {
 
 ResidualNorm::ResidualNorm(Device& device)
-    : variants_(device, 5, sizeof(shader::ResidualNormParams)) {}
+    : variants_(device, "residual_norm", 5, sizeof(shader::ResidualNormParams)) {}
 
 void ResidualNorm::record(Recorder& recorder, const Activation& branch, const Slice& post_weight,
                           const Slice& next_weight, const Activation& stream, const Activation& dst,
                           float eps) {
     assert(branch.rows == stream.rows && branch.rows == dst.rows);
     assert(branch.cols == stream.cols && branch.cols == dst.cols);
-    Device& device = variants_.device();
     const Pipeline& pipeline =
-        variants_.get("residual_norm" + subgroup_suffix(device), device.row_threads());
+        variants_.get("residual_norm" + variants_.subgroup_suffix(), variants_.row_threads());
     const shader::ResidualNormParams params{.cols = branch.cols,
                                             .branch_stride = branch.stride,
                                             .stream_stride = stream.stride,

@@ -4,11 +4,11 @@
 
 namespace olivine {
 
-Resize::Resize(Device& device) : variants_(device, 4, sizeof(shader::ResizeParams)) {}
+Resize::Resize(Device& device) : variants_(device, "resize", 4, sizeof(shader::ResizeParams)) {}
 
 void Resize::record_rows(Recorder& recorder, const Slice& src, uint32_t width, uint32_t lines,
                          const FilterSlices& filter, const Slice& dst) {
-    const uint32_t threads = variants_.device().subgroup_threads();
+    const uint32_t threads = variants_.subgroup_threads();
     const Pipeline& pipeline = variants_.get("resize", threads, {0});
     const shader::ResizeParams params{.out_size = filter.out,
                                       .lines = lines,
@@ -24,7 +24,7 @@ void Resize::record_columns(Recorder& recorder, const Slice& src, uint32_t width
                             const FilterSlices& filter, const std::array<float, 3>& scale,
                             const std::array<float, 3>& offset, const Slice& dst,
                             uint32_t dst_first) {
-    const uint32_t threads = variants_.device().subgroup_threads();
+    const uint32_t threads = variants_.subgroup_threads();
     const Pipeline& pipeline = variants_.get("resize", threads, {1});
     const shader::ResizeParams params{.out_size = filter.out,
                                       .lines = width,

@@ -41,17 +41,16 @@ uint64_t RopeTable::bytes(uint32_t head_dim, uint32_t positions) {
     return uint64_t{kFinePositions + coarse_steps_for(positions)} * (head_dim / 2) * 8;
 }
 
-RopeStore::RopeStore(Device& device) : variants_(device, 7, sizeof(shader::RopeStoreParams)) {}
+RopeStore::RopeStore(Device& device) : variants_(device, "rope_store", 7, sizeof(shader::RopeStoreParams)) {}
 
 void RopeStore::record(Recorder& recorder, const Activation& qkv, const Slice& rows,
                        const RopeTable* table, const Slice& norms, const HeadShape& shape,
                        float query_scale, float eps, const Slice& q, const KvLayer& layer) {
     assert(qkv.cols == (shape.heads + 2 * shape.kv_heads) * shape.head_dim);
-    Device& device = variants_.device();
     const uint32_t norm = norms.buffer != nullptr;
     const Pipeline& pipeline = variants_.get(
-        "rope_store_" + kv_suffix(device, layer.type) + subgroup_suffix(device),
-        device.subgroup_threads(), {norm, table ? 1u : 0u});
+        "rope_store_" + variants_.kv_suffix(layer.type) + variants_.subgroup_suffix(),
+        variants_.subgroup_threads(), {norm, table ? 1u : 0u});
     const shader::RopeStoreParams params{.heads = shape.heads,
                                          .kv_heads = shape.kv_heads,
                                          .head_dim = shape.head_dim,

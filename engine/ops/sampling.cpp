@@ -5,23 +5,22 @@
 namespace olivine {
 
 Sampling::Sampling(Device& device)
-    : filter_(device, 5, sizeof(shader::LogitFilterParams)),
-      select_(device, 5, sizeof(shader::SampleSelectParams)) {}
+    : filter_(device, "sampling", 5, sizeof(shader::LogitFilterParams)),
+      select_(device, "sampling", 5, sizeof(shader::SampleSelectParams)) {}
 
 void Sampling::record(Recorder& recorder, const Activation& logits,
                       const SamplingBuffers& buffers) {
-    Device& device = filter_.device();
-    const std::string suffix = subgroup_suffix(device);
+    const std::string suffix = filter_.subgroup_suffix();
     const shader::LogitFilterParams filter{.vocab = logits.cols,
                                            .logits_stride = logits.stride,
                                            .shards = kShards,
                                            .mask_words = mask_words(logits.cols)};
-    recorder.dispatch(filter_.get("logit_filter" + suffix, device.row_threads()),
+    recorder.dispatch(filter_.get("logit_filter" + suffix, filter_.row_threads()),
                       {logits.slice, buffers.params, buffers.seen, buffers.allowed, buffers.peaks},
                       filter, {.x = kShards, .y = logits.rows});
     const shader::SampleSelectParams select{
         .vocab = logits.cols, .logits_stride = logits.stride, .shards = kShards};
-    recorder.dispatch(select_.get("sample" + suffix, device.row_threads()),
+    recorder.dispatch(select_.get("sample" + suffix, filter_.row_threads()),
                       {logits.slice, buffers.params, buffers.peaks, buffers.rows, buffers.chosen},
                       select, {.x = logits.rows});
 }

@@ -1,5 +1,7 @@
 #include "engine/ops/variants.h"
 
+#include <algorithm>
+
 #include "engine/spirv_table.h"
 
 namespace olivine {
@@ -17,10 +19,6 @@ const Pipeline& Variants::get(const std::string& shader, uint32_t threads,
     return pipeline;
 }
 
-std::string subgroup_suffix(const Device& device) {
-    return device.has(Rung::subgroup) ? "_subgroup" : "";
-}
-
 std::string type_suffix(DataType type) {
     std::string text = name(type);
     for (char& letter : text)
@@ -28,10 +26,19 @@ std::string type_suffix(DataType type) {
     return text;
 }
 
-std::string kv_suffix(const Device& device, KvType type) {
+std::string Variants::kv_suffix(KvType type) const {
     if (type == KvType::f32)
         return "f32";
-    return device.has(Rung::storage16) && !device.capabilities().software ? "f16_storage16" : "f16";
+    return has(Rung::storage16) && !device_.capabilities().software ? "f16_storage16" : "f16";
+}
+
+uint32_t Variants::subgroup_threads() const {
+    return has(Rung::subgroup) ? std::max(device_.capabilities().subgroup_size, 4u) : 32;
+}
+
+uint32_t Variants::row_threads() const {
+    const Capabilities& caps = device_.capabilities();
+    return caps.software ? subgroup_threads() : std::min(256u, caps.max_threads);
 }
 
 }  // namespace olivine

@@ -44,7 +44,8 @@ TEST_CASE("devices are listed with what they can do", "[engine][device]") {
         CHECK(caps.max_range_bytes >= 1u << 27);
         CHECK(caps.offset_alignment <= 256);
         CHECK(caps.max_threads >= 128);
-        CHECK(caps.enabled.names() == caps.available.names());
+        CHECK(caps.enabled.without(caps.available).empty());
+        CHECK(caps.enabled.has(Rung::subgroup) == caps.available.has(Rung::subgroup));
     }
 }
 
@@ -78,7 +79,21 @@ TEST_CASE("rungs that are switched off are not used", "[engine][device]") {
     const Device device(options);
     CHECK(!device.has(Rung::subgroup));
     CHECK(!device.has(Rung::storage16));
-    CHECK(device.subgroup_threads() == 32);
+}
+
+TEST_CASE("rungs are set aside for an operation, or for a class of its shapes", "[engine][device]") {
+    Device device;
+    const RungSet all = device.capabilities().enabled;
+    REQUIRE(device.rungs("linear") == all);
+    device.set_aside("linear long", Rung::subgroup);
+    CHECK(!device.rungs("linear long").has(Rung::subgroup));
+    CHECK(device.rungs("linear") == all);
+    CHECK(device.rungs("linear longer") == all);
+    device.set_aside("linear", Rung::subgroup);
+    CHECK(!device.rungs("linear").has(Rung::subgroup));
+    CHECK(!device.rungs("linear short").has(Rung::subgroup));
+    CHECK(device.rungs("attention") == all);
+    CHECK(device.capabilities().enabled == all);
 }
 
 TEST_CASE("buffers are zero, and counted against the budget", "[engine][device]") {

@@ -6,8 +6,8 @@
 #include "engine/host_device.h"
 #include "engine/ops/ops.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 namespace {

@@ -6,9 +6,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "tests/support/random.h"
+#include "engine/selftest/random.h"
 
 namespace olivine::test {
+using namespace selftest;
 namespace {
 
 const std::vector<DataType> kTypes = {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,

@@ -5,7 +5,7 @@
 
 #include "engine/device_impl.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
+#include "engine/selftest/guarded.h"
 
 namespace olivine::test {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "engine/error.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 namespace {

@@ -30,7 +30,7 @@ constexpr uint32_t kContext = 64;
 struct World {
     World()
         : checkpoint(Checkpoint::open(std::string(OLIVINE_TEST_GOLDENS) + "/tiny-vision")),
-          model(device, *checkpoint, {Precision::f32, {}}),
+          model(device, *checkpoint),
           context(model, {.context = kContext, .sequences = 2, .kv = KvType::f16}) {
         std::vector<Picture> made;
         for (uint32_t side : {1u, 40u, 200u})

@@ -22,7 +22,7 @@ constexpr double kTolerance = 1e-4;
 
 struct Loaded {
     explicit Loaded(const std::string& path, KvType kv = KvType::f32)
-        : checkpoint(Checkpoint::open(path)), model(device, *checkpoint, {Precision::f32, {}}),
+        : checkpoint(Checkpoint::open(path)), model(device, *checkpoint),
           options{.context = 256, .sequences = 2, .kv = kv} {}
 
     std::vector<float> logits(const std::vector<int32_t>& tokens,

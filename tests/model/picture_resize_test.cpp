@@ -7,10 +7,10 @@
 
 #include "model/picture.h"
 #include "model/safetensors.h"
-#include "tests/support/resize.h"
+#include "engine/selftest/resize.h"
 
 using namespace olivine;
-using namespace olivine::test;
+using namespace olivine::selftest;
 
 namespace {
 

@@ -43,7 +43,7 @@ std::vector<Picture> golden_pictures(const Golden& golden) {
 struct Loaded {
     explicit Loaded(const std::string& path, const std::string& mmproj = {})
         : checkpoint(Checkpoint::open(path, mmproj)),
-          model(device, *checkpoint, {Precision::f32, {}}) {}
+          model(device, *checkpoint) {}
 
     // The golden prompt with its place holders replaced by the pictures.
     std::vector<int32_t> with_pictures(std::vector<int32_t> ids) {

@@ -4,7 +4,7 @@
 
 #include "shaders/params.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
+#include "engine/selftest/guarded.h"
 
 namespace olivine::test {
 

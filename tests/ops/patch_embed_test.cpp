@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 namespace {

@@ -1,5 +1,5 @@
 // Both passes of engine/ops/resize.h, as model/vision.cpp chains them, against the CPU's integers.
-#include "tests/support/resize.h"
+#include "engine/selftest/resize.h"
 
 #include <algorithm>
 #include <array>
@@ -8,8 +8,8 @@
 
 #include "model/picture.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 namespace {

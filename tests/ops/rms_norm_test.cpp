@@ -2,8 +2,8 @@
 #include <catch2/generators/catch_generators_all.hpp>
 
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 

@@ -6,9 +6,9 @@
 
 #include "shaders/params.h"
 #include "tests/support/device.h"
-#include "tests/support/guarded.h"
-#include "tests/support/kv.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/guarded.h"
+#include "engine/selftest/kv.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 namespace {

@@ -6,9 +6,11 @@
 
 #include "engine/device.h"
 #include "engine/ops/ops.h"
-#include "tests/support/random.h"
+#include "engine/selftest/random.h"
 
 namespace olivine::test {
+
+using namespace selftest;
 
 // A device and its operations, made when first asked for and kept until the tests end, so that
 // each pipeline is compiled once.

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "shaders/params.h"
-#include "tests/support/guarded.h"
+#include "engine/selftest/guarded.h"
 
 namespace olivine::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/support/device.h"
-#include "tests/support/reference.h"
+#include "engine/selftest/reference.h"
 
 namespace olivine::test {
 

@@ -1,10 +1,10 @@
-#include "tests/support/guarded.h"
+#include "engine/selftest/guarded.h"
 
 #include <algorithm>
 #include <bit>
 #include <cassert>
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 Guarded::Guarded(Device& device, uint64_t bytes)
     : device_(device),
@@ -65,4 +65,4 @@ std::vector<float> GuardedRows::read() const {
     return values;
 }
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

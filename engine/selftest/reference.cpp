@@ -1,10 +1,10 @@
-#include "tests/support/reference.h"
+#include "engine/selftest/reference.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-namespace olivine::test {
+namespace olivine::selftest {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -243,4 +243,4 @@ double chi_square_p(double x, double degrees) {
     return 0.5 * std::erfc(z / std::sqrt(2.0));
 }
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -7,7 +7,7 @@
 
 #include "engine/data_type.h"
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 // `count` values, uniform in [low, high).
 std::vector<float> random_floats(size_t count, float low, float high, uint32_t seed);
@@ -31,4 +31,4 @@ FileRows random_rows(DataType type, uint32_t rows, uint32_t cols, uint32_t seed)
 FileRows stacked(const std::vector<FileRows>& parts);
 FileRows interleaved(const std::vector<FileRows>& parts);
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -7,7 +7,7 @@
 #include "engine/buffer.h"
 #include "engine/ops/activation.h"
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 // Words of memory that nobody has written: a float that is not a number, an id beyond every table.
 constexpr uint32_t kPoison = 0x7fcafe01;
@@ -71,4 +71,4 @@ private:
     Guarded memory_;
 };
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -1,4 +1,4 @@
-#include "tests/support/random.h"
+#include "engine/selftest/random.h"
 
 #include <bit>
 #include <cassert>
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <random>
 
-namespace olivine::test {
+namespace olivine::selftest {
 namespace {
 
 template <typename T>
@@ -117,4 +117,4 @@ FileRows interleaved(const std::vector<FileRows>& parts) {
     return all;
 }
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

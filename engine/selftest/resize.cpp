@@ -1,11 +1,11 @@
-#include "tests/support/resize.h"
+#include "engine/selftest/resize.h"
 
 #include <algorithm>
 #include <cassert>
 
 #include "model/picture.h"
 
-namespace olivine::test {
+namespace olivine::selftest {
 namespace {
 
 // One output sample: source samples are `step` apart, `count` there are.
@@ -44,4 +44,4 @@ std::vector<uint8_t> resize_bilinear(const std::vector<uint8_t>& rgb, uint32_t w
     return result;
 }
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "engine/ops/kv_layer.h"
-#include "tests/support/guarded.h"
+#include "engine/selftest/guarded.h"
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 class GuardedKv {
 public:
@@ -40,4 +40,4 @@ private:
     Guarded keys_, values_;
 };
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 // Normalised mean squared error: sum (got - want)^2 / sum want^2. Infinite where `got` has a value
 // that is not a number; the plain sum of squares where `want` is all zero.
@@ -68,4 +68,4 @@ std::vector<double> sampling_probabilities(std::span<const float> logits,
 // P(chi-square with `degrees` degrees of freedom >= x), by Wilson and Hilferty's cube root.
 double chi_square_p(double x, double degrees);
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest

@@ -1,8 +1,8 @@
-#include "tests/support/kv.h"
+#include "engine/selftest/kv.h"
 
 #include "engine/pack.h"
 
-namespace olivine::test {
+namespace olivine::selftest {
 
 GuardedKv::GuardedKv(Device& device, const HeadShape& shape, KvType type, uint32_t sequences,
                      uint32_t capacity, uint32_t window)
@@ -34,4 +34,4 @@ void GuardedKv::write(Guarded& plane, const std::vector<float>& all) {
     plane.write(halves);
 }
 
-}  // namespace olivine::test
+}  // namespace olivine::selftest
