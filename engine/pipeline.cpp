@@ -81,6 +81,8 @@ void compile(Device& device, std::span<const uint32_t> spirv, uint32_t threads,
 
 Pipeline::Pipeline(Device& device, const PipelineSpec& spec) : impl_(std::make_shared<Impl>()) {
     impl_->name = spec.name;
+    impl_->spirv = spec.spirv;
+    impl_->constants = spec.constants;
     impl_->interface = reflect(spec.spirv);
     impl_->buffers = spec.buffers;
     impl_->push_bytes = spec.push_bytes;

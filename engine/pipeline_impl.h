@@ -10,6 +10,8 @@ namespace olivine {
 
 struct Pipeline::Impl {
     std::string name;
+    std::span<const uint32_t> spirv;
+    std::vector<uint32_t> constants;
     ShaderInterface interface;
     uint32_t buffers = 0;
     uint32_t push_bytes = 0;

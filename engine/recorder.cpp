@@ -275,6 +275,11 @@ void Recorder::dispatch(const Pipeline& pipeline, std::span<const Slice> buffers
     commands_.push_back(std::move(command));
 }
 
+void Recorder::repeat(const Pipeline& pipeline, const Dispatch& what) {
+    dispatch(pipeline, what.buffers, what.params.data(), what.params.size() * 4, what.grid,
+             what.indirect.buffer ? &what.indirect : nullptr);
+}
+
 void Recorder::copy(const Slice& from, const Slice& to) {
     assert(from.bytes <= to.bytes);
     Command command{};
@@ -296,6 +301,27 @@ void Recorder::cut() {
     Command command{};
     command.kind = Command::cut;
     commands_.push_back(std::move(command));
+}
+
+std::vector<Dispatch> Recorder::dispatches() const {
+    std::vector<Dispatch> list;
+    for (const Command& command : commands_) {
+        if (command.kind != Command::dispatch && command.kind != Command::dispatch_indirect)
+            continue;
+        const Pipeline::Impl& pipeline = *command.pipeline;
+        Dispatch& one = list.emplace_back();
+        one.shader = pipeline.name;
+        one.spirv = pipeline.spirv;
+        one.threads = pipeline.threads;
+        one.constants = pipeline.constants;
+        for (uint32_t i = 0; i < command.buffers; ++i)
+            one.buffers.push_back(pipeline.interface.bindings[i].used ? command.slices[i] : Slice{});
+        one.params.resize(command.params_bytes / 4);
+        std::memcpy(one.params.data(), command.params.data(), command.params_bytes);
+        one.grid = command.grid;
+        one.indirect = command.indirect;
+    }
+    return list;
 }
 
 Plan Recorder::finish() {

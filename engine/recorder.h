@@ -23,6 +23,18 @@ struct Grid {
 // Shaders read the index as y * gl_NumWorkGroups.x + x.
 Grid folded(uint32_t groups);
 
+// What one dispatch runs on, for those who want to look at it or repeat it elsewhere.
+struct Dispatch {
+    std::string shader;                  // the variant's name
+    std::span<const uint32_t> spirv;
+    uint32_t threads = 0;                // specialization constant 0
+    std::vector<uint32_t> constants;     // from id 2 on
+    std::vector<Slice> buffers;          // a buffer is null where the shader has no such binding
+    std::vector<uint32_t> params;        // push constants
+    Grid grid;
+    Slice indirect;                      // of the grid, instead
+};
+
 // Command buffers that stay recorded, with the descriptor sets they use. Buffers and pipelines that
 // were recorded must outlive it. Moves, never copies.
 class Plan {
@@ -84,10 +96,15 @@ public:
         dispatch(pipeline, std::span(buffers.begin(), buffers.size()), &params, sizeof params, {},
                  &grid);
     }
+    // What dispatches() told of, with this pipeline made from its SPIR-V and constants.
+    void repeat(const Pipeline& pipeline, const Dispatch& what);
     void copy(const Slice& from, const Slice& to);  // from.bytes bytes, a multiple of 4
     void fill(const Slice& to, uint32_t word);
     // Ends a slice: what follows may be submitted later.
     void cut();
+
+    // The dispatches so far; copies, fills and cuts are not among them.
+    std::vector<Dispatch> dispatches() const;
 
     // May be called once. Throws what a pipeline's compilation threw, out_of_memory, device_lost.
     Plan finish();

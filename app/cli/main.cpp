@@ -23,6 +23,7 @@ constexpr Subcommand kSubcommands[] = {
     {"logits", "Logits of token ids, to a .npy file", add_logits},
     {"tokenize", "Text to token ids", add_tokenize},
     {"bench", "How fast a model runs here", add_bench},
+    {"selftest", "Every shader against references in double", add_selftest},
     {"devices", "What Vulkan devices are here and what they can do", add_devices},
     {"info", "Sizes of a model and of what it needs", add_info},
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "engine/error.h"
+
 #include "shaders/params.h"
 
 namespace olivine {
@@ -16,6 +18,13 @@ uint32_t queries_per_tile(const Device& device) { return device.capabilities().s
 }  // namespace
 
 Attention::Attention(Device& device) : variants_(device, "attention", 7, sizeof(shader::AttentionParams)) {}
+
+std::string Attention::work(const HeadShape& shape, KvType type, bool decode) {
+    return format_text("attention %s %u %s", type == KvType::f32 ? "f32" : "f16", shape.head_dim,
+                       decode ? "decode" : "prefill");
+}
+
+std::vector<Rung> Attention::candidates(KvType, bool) { return {}; }
 
 uint32_t Attention::local_splits(uint32_t window) {
     return std::clamp((window + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);

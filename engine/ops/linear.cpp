@@ -47,6 +47,13 @@ Shape shape_for(const Variants& variants, uint32_t tokens, uint32_t cols) {
 
 Linear::Linear(Device& device) : variants_(device, "linear", 5, sizeof(shader::LinearParams)) {}
 
+std::string Linear::work(DataType type, uint32_t tokens) {
+    const char* size = tokens <= kMaxVectorTokens ? "decode" : tokens <= 64 ? "short" : "long";
+    return "linear " + type_suffix(type) + " " + size;
+}
+
+std::vector<Rung> Linear::candidates(DataType, uint32_t) { return {}; }
+
 void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x,
                     const Activation& y, Epilogue epilogue, float softcap) {
     assert(epilogue == Epilogue::none || epilogue == Epilogue::geglu);

@@ -29,6 +29,12 @@ public:
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue);
 
+    // The name for Device::rungs, "linear q8_0 long": a storage type and decode (up to
+    // kMaxVectorTokens tokens), short (up to 64) or long.
+    static std::string work(DataType type, uint32_t tokens);
+    // Rungs above storage16 that have a shader for it, the best first.
+    static std::vector<Rung> candidates(DataType type, uint32_t tokens);
+
     // Tokens up to which matvec is taken.
     static constexpr uint32_t kMaxVectorTokens = 8;
 

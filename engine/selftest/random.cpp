@@ -1,5 +1,6 @@
 #include "engine/selftest/random.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -115,6 +116,24 @@ FileRows interleaved(const std::vector<FileRows>& parts) {
         }
     }
     return all;
+}
+
+RowSource source_of(const FileRows& rows) {
+    return {
+        rows.type, rows.rows, [&rows](uint32_t first, uint32_t count, std::span<std::byte> out) {
+            const auto from = rows.bytes.begin() + static_cast<ptrdiff_t>(first * rows.row_bytes());
+            assert(out.size() == count * rows.row_bytes());
+            std::copy_n(from, out.size(), out.begin());
+        }};
+}
+
+Matrix upload(Device& device, const FileRows& rows) {
+    Matrix matrix(device, rows.type, rows.rows, rows.cols);
+    Uploader uploader(device);
+    const RowSource source = source_of(rows);
+    matrix.upload(uploader, {&source, 1}, RowOrder::stacked);
+    uploader.flush();
+    return matrix;
 }
 
 }  // namespace olivine::selftest

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/data_type.h"
+#include "engine/matrix.h"
 
 namespace olivine::selftest {
 
@@ -30,5 +31,10 @@ FileRows random_rows(DataType type, uint32_t rows, uint32_t cols, uint32_t seed)
 // Rows of several matrices in one.
 FileRows stacked(const std::vector<FileRows>& parts);
 FileRows interleaved(const std::vector<FileRows>& parts);
+
+// What Matrix::upload reads `rows` from. `rows` must outlive it.
+RowSource source_of(const FileRows& rows);
+// A matrix of the same type that holds `rows`.
+Matrix upload(Device& device, const FileRows& rows);
 
 }  // namespace olivine::selftest

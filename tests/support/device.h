@@ -56,9 +56,4 @@ void run(Device& device, const Record& record) {
     recorder.finish().run();
 }
 
-// What Matrix::upload reads `rows` from. `rows` must outlive it.
-RowSource source_of(const FileRows& rows);
-// A matrix of the same type that holds `rows`.
-Matrix upload(Device& device, const FileRows& rows);
-
 }  // namespace olivine::test

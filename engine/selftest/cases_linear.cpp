@@ -1,0 +1,209 @@
+// Cases of linear: matvec, matmul and matmul_direct, and what the rungs have in their place.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/selftest/cases.h"
+
+namespace olivine::selftest {
+namespace {
+
+struct Product {
+    DataType type = DataType::f32;
+    uint32_t rows = 1, cols = 1, tokens = 1;
+    Epilogue epilogue = Epilogue::none;
+    float softcap = 0;
+    float size = 1;      // of the activations
+    float bias_size = 2;
+    enum class Values : uint8_t { random, tiny, one_each } values = Values::random;
+};
+
+const char* suffix(Epilogue epilogue) {
+    switch (epilogue) {
+    case Epilogue::none: return "";
+    case Epilogue::geglu: return " geglu";
+    case Epilogue::bias: return " bias";
+    case Epilogue::bias_gelu: return " bias+gelu";
+    case Epilogue::bias_add: return " bias+add";
+    }
+    return "";
+}
+
+// Matrices of published size have more rows than random values are worth making: those of the
+// first few hundred rows come again. The number is prime, so that no tile's height divides it.
+constexpr uint32_t kDistinctRows = 509;
+
+FileRows repeated(const FileRows& few, uint32_t rows) {
+    FileRows all{few.type, rows, few.cols, {}, {}};
+    const uint64_t row_bytes = few.row_bytes();
+    all.bytes.resize(row_bytes * rows);
+    for (uint32_t r = 0; r < rows; ++r)
+        std::memcpy(all.bytes.data() + r * row_bytes,
+                    few.bytes.data() + r % few.rows * row_bytes, row_bytes);
+    return all;
+}
+
+// What results may be off by. f32 sums of 5376 products are off by about 1e-7 of the sum of
+// magnitudes, f16 operands by 2^-11 of each product, and int8 activations, 1/254 of the largest of
+// 32, by about 0.5 % of the whole, of which GeGLU makes a little more. Measured: docs/selftest.md.
+Bar bar_of(const Scene& scene, const Product& product) {
+    const RungSet rungs = scene.device.rungs(Linear::work(product.type, product.tokens));
+    for (const Rung rung : Linear::candidates(product.type, product.tokens)) {
+        if (!rungs.has(rung))
+            continue;
+        const bool int8 = rung == Rung::int_dot || rung == Rung::coopmat_int8;
+        return int8 ? Bar{2e-4, 0.2} : Bar{2e-6, 0.02};
+    }
+    return {1e-10, 1e-3};
+}
+
+void build(Scene& scene, const Product& p) {
+    const bool geglu = p.epilogue == Epilogue::geglu;
+    const FileRows few =
+        random_rows(p.type, std::min(p.rows, kDistinctRows), p.cols, scene.seed + p.cols);
+    std::vector<float> x =
+        random_floats(size_t{p.tokens} * p.cols, -p.size, p.size, scene.seed + 1);
+    if (p.values == Product::Values::tiny)  // subnormal, and zeros of both signs
+        for (size_t i = 0; i < x.size(); ++i)
+            x[i] = i % 3 == 0 ? 1e-40f * static_cast<float>(i % 7) : i % 3 == 1 ? -0.0f : 0.0f;
+    const std::vector<float> bias =
+        random_floats(p.rows, -p.bias_size, p.bias_size, scene.seed + 2);
+    const std::vector<float> before =
+        random_floats(size_t{p.tokens} * p.rows, -2, 2, scene.seed + 3);
+
+    const std::vector<double> sums = linear(x, few.values, p.tokens, few.rows, p.cols);
+    std::vector<double> want;
+    for (uint32_t t = 0; t < p.tokens; ++t) {
+        const double* row = sums.data() + size_t{t} * few.rows;
+        for (uint32_t m = 0; m < p.rows; m += geglu ? 2 : 1) {
+            double value = row[m % few.rows];
+            switch (p.epilogue) {
+            case Epilogue::none: value = softcap(value, p.softcap); break;
+            case Epilogue::geglu: value = gelu_tanh(value) * row[(m + 1) % few.rows]; break;
+            case Epilogue::bias: value += bias[m]; break;
+            case Epilogue::bias_gelu: value = gelu_tanh(value + bias[m]); break;
+            case Epilogue::bias_add: value += bias[m] + before[size_t{t} * p.rows + m]; break;
+            }
+            want.push_back(value);
+        }
+    }
+
+    const uint32_t outputs = geglu ? p.rows / 2 : p.rows;
+    const Matrix& matrix = scene.weight(p.rows > few.rows ? repeated(few, p.rows) : few);
+    const Activation in = scene.input_rows("x", p.tokens, p.cols, x);
+    Bar bar = bar_of(scene, p);
+    if (p.values == Product::Values::tiny)
+        bar = {1.001, 10};  // a device may take subnormal numbers for zeros
+    const Activation out =
+        p.epilogue == Epilogue::bias_add
+            ? scene.output_rows("y", p.tokens, outputs, before, std::move(want), bar)
+            : scene.output_rows("y", p.tokens, outputs, std::move(want), bar);
+    scene.cost(static_cast<double>(Matrix::bytes(p.type, p.rows, p.cols)) +
+                   4.0 * p.tokens * (p.cols + outputs),
+               2.0 * p.rows * p.cols * p.tokens);
+    if (p.epilogue >= Epilogue::bias) {
+        const Slice b = scene.input("bias", bias);
+        scene.record([&scene, &matrix, in, out, b, epilogue = p.epilogue](Recorder& recorder) {
+            scene.ops.linear.record(recorder, matrix, b, in, out, epilogue);
+        });
+        return;
+    }
+    scene.record([&scene, &matrix, in, out, epilogue = p.epilogue, cap = p.softcap](
+                     Recorder& recorder) {
+        scene.ops.linear.record(recorder, matrix, in, out, epilogue, cap);
+    });
+}
+
+void add(std::vector<Case>& cases, const Product& p, const std::string& remark = {},
+         bool quick = false) {
+    Case c;
+    c.op = "linear";
+    c.name = type_suffix(p.type) + format_text(" %ux%u%s, %u token%s", p.rows, p.cols,
+                                               suffix(p.epilogue), p.tokens,
+                                               p.tokens == 1 ? "" : "s") +
+             (remark.empty() ? "" : ", " + remark);
+    c.rungs = Linear::candidates(p.type, p.tokens);
+    c.quick = quick;
+    c.flops = 2.0 * p.rows * p.cols * p.tokens;
+    c.build = [p](Scene& scene) { build(scene, p); };
+    cases.push_back(std::move(c));
+}
+
+constexpr DataType kTypes[] = {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
+                               DataType::q4_0};
+
+}  // namespace
+
+void add_linear_cases(std::vector<Case>& cases) {
+    struct Shape {
+        uint32_t rows, cols;
+    };
+    for (const DataType type : kTypes) {
+        const bool blocks = type == DataType::q8_0 || type == DataType::q4_0;
+        // One element, widths that no tile and no unit divides. Quantised rows are whole blocks.
+        const std::vector<Shape> odd = blocks
+                                           ? std::vector<Shape>{{1, 32}, {7, 96}, {35, 160}}
+                                           : std::vector<Shape>{{1, 1}, {2, 17}, {35, 255}};
+        for (const Shape& shape : odd)
+            for (const uint32_t tokens : {1u, 3u, 8u, 9u, 70u})
+                add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens},
+                    "", tokens == 1 || tokens == 70);
+        for (const uint32_t tokens : {1u, 70u}) {
+            add(cases, {.type = type, .rows = 130, .cols = blocks ? 64u : 33u, .tokens = tokens,
+                        .epilogue = Epilogue::geglu, .size = 0.2f}, "", tokens == 1);
+            add(cases, {.type = type, .rows = 66, .cols = 640, .tokens = tokens, .size = 1e5f},
+                "activations of 1e5", true);
+            add(cases, {.type = type, .rows = 10, .cols = 96, .tokens = tokens,
+                        .values = Product::Values::tiny}, "subnormal numbers and -0");
+        }
+        // What the published text models multiply by, smallest to largest: queries, keys and values;
+        // attention's output; gate and up; down.
+        constexpr Shape kText[][4] = {
+            {{1536, 640}, {640, 1024}, {4096, 640}, {640, 2048}},
+            {{1536, 1152}, {1152, 1024}, {13824, 1152}, {1152, 6912}},
+            {{4096, 2560}, {2560, 2048}, {20480, 2560}, {2560, 10240}},
+            {{8192, 3840}, {3840, 4096}, {30720, 3840}, {3840, 15360}},
+            {{8192, 5376}, {5376, 4096}, {43008, 5376}, {5376, 21504}},
+        };
+        for (const auto& model : kText)
+            for (uint32_t i = 0; i < 4; ++i)
+                for (const uint32_t tokens : {1u, 33u})
+                    add(cases, {.type = type, .rows = model[i].rows, .cols = model[i].cols,
+                                .tokens = tokens,
+                                .epilogue = i == 2 ? Epilogue::geglu : Epilogue::none,
+                                .size = i == 2 ? 0.2f : 1},
+                        "", type == DataType::q8_0 && i == 0 && model[0].cols == 640);
+    }
+    // A head over a whole vocabulary, with more rows than a grid has workgroups in a dimension.
+    for (const DataType type : {DataType::q8_0, DataType::q4_0})
+        add(cases, {.type = type, .rows = 262144, .cols = 640, .softcap = 30});
+    add(cases, {.type = DataType::f16, .rows = 131086, .cols = 2});
+    // A soft cap far out on its flat ends.
+    for (const uint32_t tokens : {1u, 9u})
+        for (const float size : {1.0f, 1e5f})
+            add(cases, {.type = DataType::q4_0, .rows = 35, .cols = 96, .tokens = tokens,
+                        .softcap = 30, .size = size},
+                format_text("soft cap, activations of %g", double{size}), true);
+    // The picture encoder's, and GELU of sums of +-1e4 and beyond.
+    for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16})
+        for (const Shape& shape : {Shape{1, 1}, Shape{35, 255}, Shape{130, 33}, Shape{1152, 1152}})
+            for (const uint32_t tokens : {1u, 9u, 70u})
+                for (const Epilogue epilogue :
+                     {Epilogue::bias, Epilogue::bias_gelu, Epilogue::bias_add})
+                    if (type == DataType::f16 || (shape.rows == 35 && tokens != 9))
+                        add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols,
+                                    .tokens = tokens, .epilogue = epilogue, .size = 0.2f});
+    for (const uint32_t tokens : {1u, 33u}) {
+        add(cases, {.type = DataType::f16, .rows = 4304, .cols = 1152, .tokens = tokens,
+                    .epilogue = Epilogue::bias_gelu, .size = 0.2f});
+        add(cases, {.type = DataType::f16, .rows = 1152, .cols = 4304, .tokens = tokens,
+                    .epilogue = Epilogue::bias_add, .size = 0.2f});
+    }
+    for (const float size : {1e4f, 1e15f})
+        for (const uint32_t tokens : {1u, 9u})
+            add(cases, {.type = DataType::f16, .rows = 35, .cols = 15, .tokens = tokens,
+                        .epilogue = Epilogue::bias_gelu, .bias_size = size},
+                format_text("bias of %g", double{size}), true);
+}
+
+}  // namespace olivine::selftest

@@ -1,0 +1,211 @@
+#include "engine/selftest/selftest.h"
+
+#include <algorithm>
+#include <memory>
+#include <regex>
+
+#include "engine/error.h"
+#include "engine/selftest/bundle.h"
+#include "engine/selftest/cases.h"
+
+namespace olivine::selftest {
+namespace {
+
+// One way to run a case: the rungs of its device.
+struct Setting {
+    std::string name;
+    std::optional<Rung> top;  // none: tier 0
+    bool as_gpu = false;      // on a software driver
+};
+
+RungSet rungs_of(const Setting& setting) {
+    RungSet set;
+    if (!setting.top)
+        return set;
+    set.set(Rung::subgroup);
+    set.set(Rung::storage16, *setting.top >= Rung::storage16);
+    set.set(*setting.top);
+    return set;
+}
+
+std::vector<Setting> settings_for(bool software) {
+    std::vector<Setting> list = {{"tier0", std::nullopt, false}};
+    for (uint32_t i = 0; i < kRungs; ++i)
+        list.push_back({name(static_cast<Rung>(i)), static_cast<Rung>(i), software && i > 0});
+    if (software) {  // which runs a GPU's workgroups as well, besides those of its own
+        list.push_back({"tier0 as GPU", std::nullopt, true});
+        list.push_back({"subgroup as GPU", Rung::subgroup, true});
+    }
+    return list;
+}
+
+bool applies(const Case& c, const Setting& setting) {
+    if (setting.as_gpu && !c.wide && setting.top.value_or(Rung::subgroup) == Rung::subgroup)
+        return false;
+    if (!setting.top)
+        return true;
+    if (*setting.top == Rung::subgroup)
+        return c.has_subgroup;
+    if (*setting.top == Rung::storage16)
+        return c.has_storage16;
+    return std::find(c.rungs.begin(), c.rungs.end(), *setting.top) != c.rungs.end();
+}
+
+// The environment's OLIVINE_DISABLE and what the device lacks.
+std::string why_missing(const DeviceInfo& info, const Setting& setting) {
+    if (!setting.top || info.capabilities.available.has(*setting.top))
+        return {};
+    return format_text("the device has no %s", name(*setting.top));
+}
+
+DeviceOptions options_for(const Options& options, const Setting& setting) {
+    DeviceOptions device;
+    device.index = options.device;
+    device.cache_folder = options.cache_folder;
+    device.precision = Precision::automatic;
+    device.as_gpu = setting.as_gpu || (setting.top && *setting.top > Rung::storage16);
+    RungSet all;
+    for (uint32_t i = 0; i < kRungs; ++i)
+        all.set(static_cast<Rung>(i));
+    device.disabled = all.without(rungs_of(setting));
+    return device;
+}
+
+// A rung's shaders carry its name at the end.
+bool ran_on(const std::vector<std::string>& shaders, Rung rung) {
+    const std::string suffix = std::string("_") + name(rung);
+    return std::any_of(shaders.begin(), shaders.end(), [&](const std::string& shader) {
+        return shader.size() > suffix.size() &&
+               shader.compare(shader.size() - suffix.size(), suffix.size(), suffix) == 0;
+    });
+}
+
+// A device with its operations.
+struct Bench {
+    explicit Bench(const DeviceOptions& options) : device(options), ops(device) {}
+    Device device;
+    Ops ops;
+};
+
+void run_case(const Case& c, const Setting& setting, Bench& bench, const Options& options,
+              Outcome& outcome) {
+    const uint64_t messages = bench.device.validation_messages();
+    Scene scene(bench.device, bench.ops, options.seed);
+    try {
+        c.build(scene);
+        Measured measured;
+        if (options.compile_only)
+            scene.compile();
+        else
+            measured = scene.run();
+        outcome.nmse = measured.nmse;
+        outcome.max_abs = measured.max_abs;
+        outcome.seconds = measured.seconds;
+        outcome.bytes = scene.bytes();
+        outcome.flops = scene.flops();
+        outcome.reason = measured.failure;
+        for (const Dispatch& dispatch : scene.dispatches())
+            outcome.shaders.push_back(dispatch.shader);
+        if (outcome.reason.empty() && setting.top && *setting.top > Rung::storage16 &&
+            !ran_on(outcome.shaders, *setting.top))
+            outcome.reason = format_text("it runs %s, not a shader of the rung",
+                                         outcome.shaders.empty() ? "nothing"
+                                                                 : outcome.shaders[0].c_str());
+        if (outcome.reason.empty() && bench.device.validation_messages() != messages)
+            outcome.reason = "the validation layers have something to say";
+    } catch (const Error& error) {
+        if (error.fault() == Fault::device_lost)
+            throw;
+        outcome.reason = error.what();
+    }
+    if (outcome.reason.empty())
+        return;
+    outcome.status = Status::fail;
+    if (!options.bundles.empty() && !scene.dispatches().empty())
+        outcome.bundle = write_bundle(options.bundles, scene, outcome, options.seed);
+}
+
+}  // namespace
+
+std::vector<std::string> rung_names() {
+    std::vector<std::string> names = {"tier0"};
+    for (uint32_t i = 0; i < kRungs; ++i)
+        names.emplace_back(name(static_cast<Rung>(i)));
+    return names;
+}
+
+std::vector<Outcome> run(const Options& options) {
+    const std::vector<std::string> known = rung_names();
+    for (const std::string& rung : options.rungs)
+        if (std::find(known.begin(), known.end(), rung) == known.end())
+            fail(Fault::bad_input, "Rung '%s' does not exist.", rung.c_str());
+    std::regex filter;
+    try {
+        filter = std::regex(options.filter);
+    } catch (const std::regex_error& error) {
+        fail(Fault::bad_input, "'%s' is not a regular expression.", options.filter.c_str());
+    }
+
+    DeviceOptions first;
+    first.index = options.device;
+    const DeviceInfo info = Device(first).info();
+    const bool software = info.capabilities.software;
+
+    struct Job {
+        const Case* what;
+        const Setting* how;
+    };
+    const std::vector<Case> cases = all_cases();
+    const std::vector<Setting> settings = settings_for(software);
+    std::vector<Job> jobs;
+    std::vector<Outcome> outcomes;
+    for (const Setting& setting : settings) {
+        const std::string rung = setting.top ? name(*setting.top) : "tier0";
+        if (!options.rungs.empty() &&
+            std::find(options.rungs.begin(), options.rungs.end(), rung) == options.rungs.end())
+            continue;
+        const std::string missing = why_missing(info, setting);
+        std::vector<std::string> skipped;  // operations, each said once
+        for (const Case& c : cases) {
+            if (!applies(c, setting) || (options.quick && !c.quick) ||
+                (software && !options.large && c.flops > kLargeFlops) ||
+                !std::regex_search(c.op + "/" + setting.name + "/" + c.name, filter))
+                continue;
+            if (missing.empty()) {
+                jobs.push_back({&c, &setting});
+            } else if (std::find(skipped.begin(), skipped.end(), c.op) == skipped.end()) {
+                skipped.push_back(c.op);
+                outcomes.push_back({.op = c.op, .name = "all", .variant = setting.name,
+                                    .status = Status::skip, .reason = missing});
+            }
+        }
+    }
+
+    std::unique_ptr<Bench> bench;
+    const Setting* open = nullptr;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+        const Job& job = jobs[i];
+        Outcome outcome{.op = job.what->op, .name = job.what->name, .variant = job.how->name};
+        if (options.progress && !options.progress(i, jobs.size(), outcome))
+            fail(Fault::cancelled, "The self-test is stopped on request.");
+        if (open != job.how) {
+            bench.reset();
+            bench = std::make_unique<Bench>(options_for(options, *job.how));
+            open = job.how;
+        }
+        run_case(*job.what, *job.how, *bench, options, outcome);
+        outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
+}
+
+Outcome replay(const std::string& folder, const Options& options) {
+    DeviceOptions everything;
+    everything.index = options.device;
+    everything.precision = Precision::automatic;
+    everything.as_gpu = true;  // the bundle says what runs; here, all must be allowed to
+    Device device(everything);
+    return Bundle(device, folder).run();
+}
+
+}  // namespace olivine::selftest
