@@ -320,7 +320,9 @@ RungSet Device::rungs(const std::string& work) const {
     return set;
 }
 
-void Device::set_aside(const std::string& work, Rung rung) { impl_->aside[work].set(rung); }
+void Device::set_aside(const std::string& work, Rung rung, bool aside) {
+    impl_->aside[work].set(rung, aside);
+}
 
 Counters& Device::counters() { return impl_->counters; }
 

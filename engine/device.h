@@ -74,8 +74,8 @@ public:
     // The enabled rungs that `work` may take, less those set aside for it. `work` is the name of an
     // operation, or of one and a class of its shapes: "linear", "linear q8_0 long".
     RungSet rungs(const std::string& work) const;
-    // From now on `work`, and what is recorded for any class of it, does without the rung.
-    void set_aside(const std::string& work, Rung rung);
+    // From now on `work`, and what is recorded for any class of it, does without the rung, or no more.
+    void set_aside(const std::string& work, Rung rung, bool aside = true);
 
     Counters& counters();
     uint64_t bytes_in(Arena arena) const;

@@ -28,4 +28,12 @@ std::span<const uint32_t> spirv(const std::string& variant) {
     fail(Fault::internal, "The build has no shader variant '%s'.", variant.c_str());
 }
 
+uint64_t spirv_fingerprint() {
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, a word at a time
+    for (const Entry& entry : kTable)
+        for (const uint32_t word : entry.words)
+            hash = (hash ^ word) * 0x100000001b3;
+    return hash;
+}
+
 }  // namespace olivine

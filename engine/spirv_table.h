@@ -11,4 +11,7 @@ namespace olivine {
 // the program. Throws internal when the build has no such variant.
 std::span<const uint32_t> spirv(const std::string& variant);
 
+// A number that changes with any word of any variant.
+uint64_t spirv_fingerprint();
+
 }  // namespace olivine

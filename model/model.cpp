@@ -21,24 +21,34 @@ RopeTable rope_table(Device& device, const Config& config, bool global) {
 
 Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
     : device_(device), ops_(device), config_(checkpoint.config()), checkpoint_(&checkpoint),
+      check_(options.check),
       weights_(load_weights(device, checkpoint, options.progress)),
       rope_global_(rope_table(device, config_, true)),
-      rope_local_(rope_table(device, config_, false)) {}
+      rope_local_(rope_table(device, config_, false)) {
+    if (check_)
+        check_device(device_, config_, weights_, *check_);
+}
 
-Model::Model(Device& device, const Config& config, DataType type)
-    : device_(device), ops_(device), config_(config), random_type_(type),
+Model::Model(Device& device, const Config& config, DataType type, const ModelOptions& options)
+    : device_(device), ops_(device), config_(config), random_type_(type), check_(options.check),
       weights_(random_weights(device, ops_, config, type)),
       rope_global_(rope_table(device, config_, true)),
-      rope_local_(rope_table(device, config_, false)) {}
+      rope_local_(rope_table(device, config_, false)) {
+    if (check_)
+        check_device(device_, config_, weights_, *check_);
+}
 
 Vision& Model::vision(const Progress& progress) {
     if (!config_.vision)
         fail(Fault::bad_input, "The model has no picture encoder: it reads text only.");
-    if (!vision_)
-        vision_ = std::make_unique<Vision>(
-            device_, ops_, config_,
+    if (!vision_) {
+        VisionWeights weights =
             checkpoint_ ? load_vision_weights(device_, *checkpoint_, progress)
-                        : random_vision_weights(device_, ops_, config_, random_type_));
+                        : random_vision_weights(device_, ops_, config_, random_type_);
+        if (check_)
+            check_device(device_, config_, weights, *check_);
+        vision_ = std::make_unique<Vision>(device_, ops_, config_, std::move(weights));
+    }
     return *vision_;
 }
 

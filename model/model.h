@@ -12,6 +12,7 @@
 #include "model/callbacks.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/device_check.h"
 #include "model/sizes.h"
 #include "model/vision.h"
 #include "model/weights.h"
@@ -21,7 +22,8 @@ namespace olivine {
 class Context;
 
 struct ModelOptions {
-    Progress progress;  // while loading
+    Progress progress;                 // while loading
+    std::optional<DeviceCheck> check;  // none: the device is trusted, and rungs are the best it has
 };
 
 class Model {
@@ -30,7 +32,7 @@ public:
     // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled.
     Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
     // A random model of a published size, made on the device.
-    Model(Device& device, const Config& config, DataType type);
+    Model(Device& device, const Config& config, DataType type, const ModelOptions& options = {});
 
     Device& device() const { return device_; }
     Ops& ops() { return ops_; }
@@ -58,6 +60,7 @@ private:
     Config config_;
     const Checkpoint* checkpoint_ = nullptr;  // null: random weights
     DataType random_type_ = DataType::f32;
+    std::optional<DeviceCheck> check_;
     Weights weights_;
     std::unique_ptr<Vision> vision_;
     RopeTable rope_global_, rope_local_;

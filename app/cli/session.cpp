@@ -56,6 +56,23 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
              : "no context fits");
 }
 
+// The device is checked at every start; a fall back is always told, a choice of rungs with -v.
+ModelOptions model_options(const Flags& flags) {
+    ModelOptions options;
+    options.check.emplace();
+    options.check->kv = flags.context.kv;
+    if (const std::string folder = platform::cache_folder(); !folder.empty())
+        options.check->memory = folder + "/device-checks.json";
+    options.check->tell = [verbose = flags.verbose](const selftest::Findings& findings) {
+        for (const std::string& text : findings.fallbacks)
+            note(text + ".");
+        for (const std::string& text : findings.choices)
+            if (verbose)
+                note("rung of " + text);
+    };
+    return options;
+}
+
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -109,7 +126,7 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
     session.device = open_device(flags);
     check_memory(flags, checkpoint.config(), bytes, *session.device);
     ProgressBar bar("loading " + model_name(flags));
-    ModelOptions options;
+    ModelOptions options = model_options(flags);
     options.progress = [&](uint64_t done, uint64_t total) {
         bar.show_bytes(done, total);
         return !platform::interrupted();
@@ -128,7 +145,8 @@ Session open_session(const Flags& flags, const Synthetic& synthetic) {
     const ModelBytes bytes = model_bytes(config, synthetic.type, flags.context);
     session.device = open_device(flags);
     check_memory(flags, config, bytes, *session.device);
-    session.model = std::make_unique<Model>(*session.device, config, synthetic.type);
+    session.model = std::make_unique<Model>(*session.device, config, synthetic.type,
+                                            model_options(flags));
     session.load_seconds = seconds_since(start);
     return session;
 }

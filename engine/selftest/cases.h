@@ -16,6 +16,7 @@ namespace olivine::selftest {
 struct Case {
     std::string op;    // "linear"
     std::string name;  // "q8_0 4096x640 geglu, 33 tokens"
+    std::string work;  // for Device::rungs: the operation, or a class of its shapes
     // Rungs above storage16 that have a shader of their own for it.
     std::vector<Rung> rungs = {};
     bool has_subgroup = true;   // the rung "subgroup" changes its shader,
@@ -34,5 +35,12 @@ void add_linear_cases(std::vector<Case>& cases);
 void add_attention_cases(std::vector<Case>& cases);  // rope_store, attention
 void add_row_cases(std::vector<Case>& cases);        // norms, embed, patch_embed, pool, resize
 void add_token_cases(std::vector<Case>& cases);      // sampling, advance, random_fill
+
+// A few small cases with the pipelines of a workload.
+struct Workload;  // engine/selftest/startup.h
+void add_linear_checks(std::vector<Case>& cases, const Workload& workload);
+void add_attention_checks(std::vector<Case>& cases, const Workload& workload);
+void add_row_checks(std::vector<Case>& cases, const Workload& workload);
+void add_token_checks(std::vector<Case>& cases);
 
 }  // namespace olivine::selftest

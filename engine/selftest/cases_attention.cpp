@@ -5,6 +5,7 @@
 
 #include "engine/pack.h"
 #include "engine/selftest/cases.h"
+#include "engine/selftest/startup.h"
 #include "shaders/params.h"
 
 namespace olivine::selftest {
@@ -154,7 +155,7 @@ void build(Scene& scene, const Rope& c) {
 
 void add_rope(std::vector<Case>& cases, Rope c, const std::string& remark, bool quick = false) {
     Case one;
-    one.op = "rope_store";
+    one.op = one.work = "rope_store";
     one.name = std::string(name(c.type)) + " " + c.heads.name + ", " + remark;
     one.has_storage16 = c.type == KvType::f16;
     one.wide = false;
@@ -280,6 +281,7 @@ void build(Scene& scene, const Attend& c) {
 void add_attend(std::vector<Case>& cases, Attend c, const std::string& remark, bool quick = false) {
     Case one;
     one.op = "attention";
+    one.work = Attention::work(c.heads.shape, c.type, c.decode);
     one.name = std::string(name(c.type)) + " " + c.heads.name + ", " + remark;
     one.rungs = Attention::candidates(c.type, c.decode);
     one.has_storage16 = c.type == KvType::f16;
@@ -355,6 +357,16 @@ void add_attention_cases(std::vector<Case>& cases) {
     }
     add_rope(cases, {.heads = kPicture, .norm = false, .rotate = false, .rows = consecutive(0, 9)},
         "patches, no rotation");
+}
+
+void add_attention_checks(std::vector<Case>& cases, const Workload& workload) {
+    const Heads heads = {"heads of the model", workload.heads};
+    add_rope(cases, {.heads = heads, .type = workload.kv, .norm = workload.qk_norm,
+                     .rows = consecutive(0, 3)}, "3 rows");
+    add_attend(cases, {.heads = heads, .type = workload.kv, .cap = workload.softcap,
+                       .rows = consecutive(5, 9)}, "9 rows");
+    add_attend(cases, {.heads = heads, .type = workload.kv, .cap = workload.softcap,
+                       .rows = {row_at(40)}, .decode = true}, "decode");
 }
 
 }  // namespace olivine::selftest

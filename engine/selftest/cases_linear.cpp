@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/selftest/cases.h"
+#include "engine/selftest/startup.h"
 
 namespace olivine::selftest {
 namespace {
@@ -118,6 +119,7 @@ void add(std::vector<Case>& cases, const Product& p, const std::string& remark =
          bool quick = false) {
     Case c;
     c.op = "linear";
+    c.work = Linear::work(p.type, p.tokens);
     c.name = type_suffix(p.type) + format_text(" %ux%u%s, %u token%s", p.rows, p.cols,
                                                suffix(p.epilogue), p.tokens,
                                                p.tokens == 1 ? "" : "s") +
@@ -204,6 +206,17 @@ void add_linear_cases(std::vector<Case>& cases) {
             add(cases, {.type = DataType::f16, .rows = 35, .cols = 15, .tokens = tokens,
                         .epilogue = Epilogue::bias_gelu, .bias_size = size},
                 format_text("bias of %g", double{size}), true);
+}
+
+void add_linear_checks(std::vector<Case>& cases, const Workload& workload) {
+    // Two blocks of whole units are as good as a whole width: the pipeline is the same.
+    const uint32_t cols = workload.width % 16 == 0 ? 64 : workload.width;
+    for (const DataType type : workload.types)
+        for (const uint32_t tokens : {1u, 33u, 65u})  // decode, short, long
+            for (const Epilogue epilogue : {Epilogue::none, Epilogue::geglu})
+                if (tokens < 65 || !Linear::candidates(type, tokens).empty())
+                    add(cases, {.type = type, .rows = 34, .cols = cols, .tokens = tokens,
+                                .epilogue = epilogue, .size = 0.2f});
 }
 
 }  // namespace olivine::selftest

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/selftest/cases.h"
+#include "engine/selftest/startup.h"
 #include "shaders/params.h"
 
 namespace olivine::selftest {
@@ -23,7 +24,7 @@ constexpr Rows kRows[] = {{1, 1},   {3, 7},    {2, 255},  {70, 33},
 
 Case row_case(const std::string& op, const std::string& name, bool quick,
               std::function<void(Scene&)> build) {
-    return {.op = op, .name = name, .quick = quick, .build = std::move(build)};
+    return {.op = op, .name = name, .work = op, .quick = quick, .build = std::move(build)};
 }
 
 std::string text_of(const Rows& shape) { return format_text("%ux%u", shape.rows, shape.cols); }
@@ -292,6 +293,18 @@ void add_row_cases(std::vector<Case>& cases) {
             c.wide = false;
             cases.push_back(std::move(c));
         }
+}
+
+void add_row_checks(std::vector<Case>& cases, const Workload& workload) {
+    const Rows shape = {3, workload.width};
+    cases.push_back(row_case("rms_norm", text_of(shape), true, [shape](Scene& scene) {
+        build_rms_norm(scene, shape, 300);
+    }));
+    cases.push_back(row_case("residual_norm", text_of(shape), true, [shape](Scene& scene) {
+        build_residual_norm(scene, shape, 300);
+    }));
+    cases.push_back(row_case("embed", type_suffix(workload.table), true,
+                             [type = workload.table](Scene& s) { build_embed(s, type, 20, 64); }));
 }
 
 }  // namespace olivine::selftest

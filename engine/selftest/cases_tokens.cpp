@@ -170,7 +170,8 @@ void build_random_fill(Scene& scene, DataType type) {
 
 void add_token_cases(std::vector<Case>& cases) {
     const auto add_draws = [&](const std::string& name, const Draws& draws, bool quick = false) {
-        Case c{.op = "sampling", .name = format_text("%u ids, ", draws.vocab) + name, .quick = quick,
+        Case c{.op = "sampling", .name = format_text("%u ids, ", draws.vocab) + name,
+               .work = "sampling", .quick = quick,
                .build = [draws](Scene& scene) { build_sampling(scene, draws); }};
         cases.push_back(std::move(c));
     };
@@ -192,6 +193,7 @@ void add_token_cases(std::vector<Case>& cases) {
         for (const uint32_t position : {0u, 254u, 255u, 8191u, 131070u})
             cases.push_back({.op = "advance",
                              .name = format_text("%u rows, position %u", count, position),
+                             .work = "advance",
                              .wide = false,
                              .quick = count == 3 && position == 255,
                              .build = [count, position](Scene& scene) {
@@ -201,10 +203,21 @@ void add_token_cases(std::vector<Case>& cases) {
          {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0, DataType::q4_0})
         cases.push_back({.op = "random_fill",
                          .name = type_suffix(type) + " 37x96",
+                         .work = "random_fill",
                          .has_subgroup = false,
                          .wide = false,
                          .quick = type == DataType::q4_0,
                          .build = [type](Scene& scene) { build_random_fill(scene, type); }});
+}
+
+void add_token_checks(std::vector<Case>& cases) {
+    const Draws greedy{1000, {.temperature = 0}, 4, true};
+    const Draws usual{1000, {.temperature = 1, .top_p = 0.95, .top_k = 64}, 4};
+    for (const Draws& draws : {greedy, usual})
+        cases.push_back({.op = "sampling", .name = "1000 ids", .work = "sampling",
+                         .build = [draws](Scene& scene) { build_sampling(scene, draws); }});
+    cases.push_back({.op = "advance", .name = "3 rows", .work = "advance",
+                     .build = [](Scene& scene) { build_advance(scene, 3, 255); }});
 }
 
 std::vector<Case> all_cases() {
