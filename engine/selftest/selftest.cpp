@@ -1,6 +1,7 @@
 #include "engine/selftest/selftest.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <regex>
 
@@ -87,16 +88,34 @@ struct Bench {
     Ops ops;
 };
 
-void run_case(const Case& c, const Setting& setting, Bench& bench, const Options& options,
+// A case with its inputs on the device and its pipelines on their way.
+struct Prepared {
+    std::unique_ptr<Scene> scene;
+    std::string failure;
+};
+
+Prepared prepare_case(const Case& c, Bench& bench, const Options& options) {
+    Prepared prepared{std::make_unique<Scene>(bench.device, bench.ops, options.seed), {}};
+    try {
+        c.build(*prepared.scene);
+        prepared.scene->compile();
+    } catch (const Error& error) {
+        if (error.fault() == Fault::device_lost)
+            throw;
+        prepared.failure = error.what();
+    }
+    return prepared;
+}
+
+void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Options& options,
               Outcome& outcome) {
     const uint64_t messages = bench.device.validation_messages();
-    Scene scene(bench.device, bench.ops, options.seed);
+    Scene& scene = *prepared.scene;
+    outcome.reason = prepared.failure;
     try {
-        c.build(scene);
         Measured measured;
-        if (options.compile_only)
-            scene.compile();
-        else
+        measured.failure = prepared.failure;
+        if (prepared.failure.empty() && !options.compile_only)
             measured = scene.run();
         outcome.nmse = measured.nmse;
         outcome.max_abs = measured.max_abs;
@@ -181,19 +200,25 @@ std::vector<Outcome> run(const Options& options) {
         }
     }
 
+    // Drivers take longer to compile a pipeline than to run it, so those of the next cases compile
+    // on the device's threads while one runs.
+    constexpr size_t kAhead = 4;
     std::unique_ptr<Bench> bench;
-    const Setting* open = nullptr;
+    std::deque<Prepared> ahead;  // those of jobs i, i + 1, ...: all on one device
     for (size_t i = 0; i < jobs.size(); ++i) {
         const Job& job = jobs[i];
         Outcome outcome{.op = job.what->op, .name = job.what->name, .variant = job.how->name};
         if (options.progress && !options.progress(i, jobs.size(), outcome))
             fail(Fault::cancelled, "The self-test is stopped on request.");
-        if (open != job.how) {
+        if (ahead.empty()) {
             bench.reset();
             bench = std::make_unique<Bench>(options_for(options, *job.how));
-            open = job.how;
         }
-        run_case(*job.what, *job.how, *bench, options, outcome);
+        for (size_t next = i + ahead.size();
+             ahead.size() < kAhead && next < jobs.size() && jobs[next].how == job.how; ++next)
+            ahead.push_back(prepare_case(*jobs[next].what, *bench, options));
+        run_case(ahead.front(), *job.how, *bench, options, outcome);
+        ahead.pop_front();
         outcomes.push_back(std::move(outcome));
     }
     return outcomes;
