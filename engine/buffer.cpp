@@ -66,6 +66,8 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
     impl_->device = &device;
     impl_->arena = arena;
     impl_->bytes = bytes;
+    if (device.impl().options.compile_only)
+        return;
 
     VkBufferCreateInfo buffer_info{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
     buffer_info.size = bytes;

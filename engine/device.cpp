@@ -79,8 +79,15 @@ void create_device(Device::Impl& impl) {
                           rungs.has(Rung::coopmat2);
     std::vector<const char*> extensions;
     void* next = nullptr;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR};
+    if (impl.options.compile_only) {
+        extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+        statistics.pipelineExecutableInfo = VK_TRUE;
+        next = &statistics;
+    }
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2{
-        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV, next};
     if (rungs.has(Rung::coopmat2)) {
         extensions.push_back(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
         matrix2.cooperativeMatrixFlexibleDimensions = VK_TRUE;
@@ -120,6 +127,12 @@ void create_device(Device::Impl& impl) {
 
 // Everything that both our own and an adopted device need on top of the VkDevice.
 void complete(Device::Impl& impl) {
+    impl.workers = std::make_unique<Workers>(
+        std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
+    if (impl.options.compile_only) {
+        impl.budget = UINT64_MAX;  // of memory that is only counted
+        return;
+    }
     VmaVulkanFunctions functions{};
     functions.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
     functions.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
@@ -148,8 +161,6 @@ void complete(Device::Impl& impl) {
     if (impl.options.memory_budget > 0)
         impl.budget = std::min(impl.budget, impl.options.memory_budget);
     load_pipeline_cache(impl);
-    impl.workers = std::make_unique<Workers>(
-        std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
 }
 
 }  // namespace
@@ -194,7 +205,7 @@ void Workers::loop() {
 
 Device::Impl::~Impl() {
     workers.reset();
-    if (device && owns_device)
+    if (device && owns_device && last_value > 0)
         vkDeviceWaitIdle(device);  // a lost device answers at once; there is nobody to tell
     pipeline_cache = {};
     command_pool = {};
@@ -271,6 +282,9 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
         fail(Fault::no_device, "Device %u is gone.", index);
     impl_->physical = physical[index];
     impl_->info = devices[index];
+    if (impl_->info.memory_bytes == 0 && !options.compile_only)
+        fail(Fault::no_device, "Device %u, %s, has no memory: it can only compile.", index,
+             impl_->info.name.c_str());
     Capabilities& caps = impl_->info.capabilities;
     if (options.max_range_bytes > 0)
         caps.max_range_bytes = std::min(caps.max_range_bytes, options.max_range_bytes);

@@ -38,6 +38,10 @@ struct DeviceOptions {
     Precision precision = Precision::f32;
     bool validation = false;        // core and synchronization validation; also OLIVINE_VALIDATION=1
     std::string cache_folder;       // of the pipeline cache; empty = none
+    // Pipelines are compiled, without a cache, for engine/pipeline_statistics.h, and nothing can run:
+    // buffers have no memory and a Recorder is never finished. So it works on drivers without a device
+    // behind them, and widths cost nothing.
+    bool compile_only = false;
     // For tests, so that software drivers run what otherwise only GPUs do.
     uint64_t max_range_bytes = 0;   // lowers the capability of that name; 0 = the device's own
     bool as_gpu = false;            // wide workgroups, every available rung, and memory that the host

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -16,6 +17,7 @@
 
 #include "engine/device.h"
 #include "engine/host_device.h"
+#include "engine/pipeline_statistics.h"
 
 VK_DEFINE_HANDLE(VmaAllocator)
 
@@ -97,6 +99,11 @@ struct Device::Impl {
     size_t cache_bytes_loaded = 0;
     std::unique_ptr<Workers> workers;
 
+    // With compile_only.
+    std::mutex statistics_mutex;
+    std::vector<std::shared_future<void>> compiling;  // not waited for yet
+    std::vector<PipelineStatistics> statistics;
+
     std::mutex memory_mutex;
     std::array<uint64_t, kArenas> arena_bytes{};
     uint64_t bytes_now = 0;
@@ -116,6 +123,10 @@ struct Device::Impl {
 void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, DeviceInfo& info);
 VkInstance create_instance(bool validation, Device::Impl* messages_to,
                            VkDebugUtilsMessengerEXT* messenger);
+
+// engine/pipeline_statistics.cpp. Asks for the values of a pipeline and keeps them; `statistics` says
+// which pipeline it is.
+void capture_statistics(Device::Impl& device, VkPipeline pipeline, PipelineStatistics statistics);
 
 // engine/pipeline_cache.cpp
 void load_pipeline_cache(Device::Impl& impl);

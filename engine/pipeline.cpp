@@ -40,6 +40,7 @@ void create_layouts(Device& device, const PipelineSpec& spec, Pipeline::Impl& im
 
 void compile(Device& device, std::span<const uint32_t> spirv, uint32_t threads,
              const std::vector<uint32_t>& constants, Pipeline::Impl& impl) {
+    const bool statistics = device.impl().options.compile_only;
     const Capabilities& caps = device.capabilities();
     const VkDevice handle = device.impl().device;
     VkShaderModuleCreateInfo module_info{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
@@ -63,6 +64,7 @@ void compile(Device& device, std::span<const uint32_t> spirv, uint32_t threads,
         VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO};
     size.requiredSubgroupSize = caps.subgroup_size;
     VkComputePipelineCreateInfo info{VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO};
+    info.flags = statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0;
     info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
     info.stage.pNext = pinned ? &size : nullptr;
     info.stage.flags = pinned ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0;
@@ -75,6 +77,9 @@ void compile(Device& device, std::span<const uint32_t> spirv, uint32_t threads,
     VK(vkCreateComputePipelines(handle, device.impl().pipeline_cache.get(), 1, &info, nullptr,
                                 &pipeline));
     impl.pipeline = {handle, pipeline};
+    if (statistics)
+        capture_statistics(device.impl(), pipeline,
+                           {.shader = impl.name, .threads = threads, .constants = constants});
 }
 
 }  // namespace
@@ -93,6 +98,10 @@ Pipeline::Pipeline(Device& device, const PipelineSpec& spec) : impl_(std::make_s
     // The job holds a plain pointer: ~Impl waits for it.
     const auto done = std::make_shared<std::promise<void>>();
     impl_->compiled = done->get_future().share();
+    if (device.impl().options.compile_only) {
+        const std::lock_guard lock(device.impl().statistics_mutex);
+        device.impl().compiling.push_back(impl_->compiled);
+    }
     device.impl().workers->add([&device, spirv = spec.spirv, threads = spec.threads,
                                 constants = spec.constants, impl = impl_.get(), done] {
         try {

@@ -244,9 +244,11 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
                                    VK_API_VERSION_MINOR(core.apiVersion),
                                    VK_API_VERSION_PATCH(core.apiVersion));
     info.memory_bytes = 0;
-    for (uint32_t i = 0; i < memory.memoryHeapCount; ++i)
-        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
-            info.memory_bytes = std::max(info.memory_bytes, memory.memoryHeaps[i].size);
+    // By the types, since a driver without hardware lists heaps that nothing can be taken from.
+    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i)
+        if (memory.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT)
+            info.memory_bytes =
+                std::max(info.memory_bytes, memory.memoryHeaps[memory.memoryTypes[i].heapIndex].size);
     info.unusable = why_unusable(core, v12, v13, compute);
 
     Capabilities& caps = info.capabilities;
