@@ -27,8 +27,16 @@ constexpr uint32_t kDecodeTokens[] = {1, 4};
 constexpr uint32_t kPrefillTokens = 128;
 constexpr uint32_t kAllTokens[] = {1, 2, 4, 8, kPrefillTokens};  // each another pipeline
 
-// Rungs to switch off, one run each: shaders of the lower rungs are then compiled as well.
-constexpr const char* kDisabled[] = {"", "storage16", "subgroup", "subgroup,storage16"};
+// One run each, from the highest rungs down, so that the shaders of the lower ones are compiled as well.
+struct Ladder {
+    Precision precision;
+    const char* disabled;
+};
+constexpr Ladder kLadders[] = {
+    {Precision::automatic, ""},          {Precision::f32, ""},
+    {Precision::f32, "storage16"},       {Precision::f32, "subgroup"},
+    {Precision::f32, "subgroup,storage16"},
+};
 
 // Where operations are recorded. Nothing runs, so all of them share one buffer of no real size.
 struct Scene {
@@ -209,10 +217,11 @@ void print(const PipelineStatistics& pipeline) {
 
 void compile_all() {
     std::set<std::tuple<std::string, uint32_t, std::vector<uint32_t>>> printed;
-    for (const char* disabled : kDisabled) {
+    for (const Ladder& ladder : kLadders) {
         DeviceOptions options;
         options.compile_only = true;
-        options.disabled = RungSet::parse(disabled);
+        options.precision = ladder.precision;
+        options.disabled = RungSet::parse(ladder.disabled);
         Device device(options);
         if (printed.empty()) {
             const nlohmann::ordered_json line = {{"device", device.info().name},
