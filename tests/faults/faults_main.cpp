@@ -1,0 +1,289 @@
+// Makes every Vulkan call of a few programs fail in turn, each with three results, and checks that
+//
+//   * the program ends with the Error of that kind, or goes on where the engine can do without;
+//   * every object is destroyed, none twice, and none that the device may still be using;
+//   * after being out of memory the same device still gives the right result;
+//   * the next program gives the right result.
+//
+//   olivine_faults [SCENARIO...]     of: list run gpu checked generate; all without arguments
+//
+// A crash or a hang is a failure too, which the caller sees. Exit code 0, 1, or 77 without a device.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <set>
+
+#include "engine/device.h"
+#include "engine/error.h"
+#include "engine/ops/linear.h"
+#include "engine/ops/residual_norm.h"
+#include "engine/ops/rms_norm.h"
+#include "model/checkpoint.h"
+#include "model/generator.h"
+#include "tests/faults/vulkan_faults.h"
+#include "tests/support/random.h"
+
+using namespace olivine;
+using namespace olivine::test;
+
+namespace {
+
+// ---- the programs ----------------------------------------------------------------------------
+
+// Everything that a program gives, for a comparison bit for bit.
+using Result = std::vector<std::byte>;
+
+// What a program finds wrong with itself.
+struct Wrong {
+    std::string what;
+};
+
+// Runs `work` on a device of its own, and once more on the same when that is out of memory.
+Result on_device(const DeviceOptions& options, const std::function<Result(Device&)>& work) {
+    Device device(options);
+    try {
+        return work(device);
+    } catch (const Error& error) {  // the thing under test
+        if (device.bytes_now() != 0)
+            throw Wrong{format_text("%llu bytes are still paid for",
+                                    static_cast<unsigned long long>(device.bytes_now()))};
+        if (error.fault() != Fault::out_of_memory)
+            throw;
+        static Result right;
+        if (right.empty())
+            right = work(device);
+        else if (work(device) != right)
+            throw Wrong{"the same device gives another result after being out of memory"};
+        throw;
+    }
+}
+
+Result list() {
+    std::string names;
+    for (const DeviceInfo& device : list_devices())
+        names += device.name + "\n";
+    const auto bytes = std::as_bytes(std::span(names));
+    return {bytes.begin(), bytes.end()};
+}
+
+// Three operations in two slices, with their buffers filled and read every way there is.
+Result operate(Device& device) {
+    constexpr uint32_t kRows = 32, kCols = 64;
+    const auto floats = [&](uint32_t count, uint32_t seed) {
+        Buffer buffer(device, Arena::activations, count * 4);
+        const std::vector<float> values = random_floats(count, -1, 1, seed);
+        write(device, buffer.slice(), std::as_bytes(std::span(values)));
+        return buffer;
+    };
+    RmsNorm rms_norm(device);
+    ResidualNorm residual_norm(device);
+    Linear linear(device);
+    const FileRows rows = random_rows(DataType::q8_0, kRows, kCols, 1);
+    Matrix matrix(device, rows.type, rows.rows, rows.cols);
+    const RowSource source{rows.type, rows.rows,
+                           [&](uint32_t first, uint32_t count, std::span<std::byte> out) {
+                               std::memcpy(out.data(), rows.bytes.data() + first * rows.row_bytes(),
+                                           count * rows.row_bytes());
+                           }};
+    Uploader uploader(device);
+    matrix.upload(uploader, {&source, 1}, RowOrder::stacked);
+    uploader.flush();
+
+    const Buffer weight = floats(kCols, 2), input = floats(kCols, 3), stream = floats(kRows, 4);
+    const Buffer normed(device, Arena::activations, kCols * 4);
+    const Buffer branch(device, Arena::activations, kRows * 4);
+    const Buffer output(device, Arena::activations, kRows * 4);
+    const auto row = [](const Buffer& buffer, uint32_t cols) {
+        return Activation{buffer.slice(0, cols * 4), 1, cols, cols};
+    };
+    Recorder recorder(device, "operate");
+    rms_norm.record(recorder, row(input, kCols), weight.slice(), row(normed, kCols), 1e-6f);
+    linear.record(recorder, matrix, row(normed, kCols), row(branch, kRows));
+    recorder.cut();
+    residual_norm.record(recorder, row(branch, kRows), weight.slice(0, kRows * 4),
+                         weight.slice(0, kRows * 4), row(stream, kRows), row(output, kRows), 1e-6f);
+    Plan plan = recorder.finish();
+    plan.run();
+    (void)plan.gpu_seconds();
+    plan.wait(plan.submit());
+    Result result(kRows * 4);
+    read(device, output.slice(0, kRows * 4), result);
+    return result;
+}
+
+// A tiny model says a few words.
+Result generate(Device& device) {
+    static const std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(OLIVINE_TEST_MODEL);
+    Model model(device, *checkpoint, {Precision::f32, {}});
+    Generator generator(model, {.context = 64, .sequences = 1, .kv = KvType::f16});
+    GenerateRequest request;
+    request.prompt = {2, 10, 20, 30};
+    request.max_tokens = 3;
+    request.sampler.temperature = 0;
+    const std::vector<GenerateResult> answers = generator.generate({&request, 1});
+    const auto bytes = std::as_bytes(std::span(answers[0].ids));
+    return {bytes.begin(), bytes.end()};
+}
+
+struct Scenario {
+    const char* name;
+    const char* what;
+    std::function<Result()> program;
+    uint32_t most;  // calls of one function that fail, spread over all of them
+};
+
+std::vector<Scenario> scenarios(const std::string& cache_folder) {
+    DeviceOptions plain, gpu, checked;
+    plain.cache_folder = cache_folder;
+    gpu.as_gpu = true;
+    checked.validation = true;
+    return {
+        {"list", "devices are listed", list, 100},
+        {"run", "operations, memory mapped", [=] { return on_device(plain, operate); }, 100},
+        {"gpu", "operations, memory reached by copies", [=] { return on_device(gpu, operate); }, 8},
+        {"checked", "a device with validation layers",
+         [=] {
+             const Device device(checked);
+             return Result(1);
+         },
+         2},
+        {"generate", "a model says three tokens", [=] { return on_device(plain, generate); }, 3},
+    };
+}
+
+// ---- one fault -------------------------------------------------------------------------------
+
+// Calls that the engine can do without: a cache, a time for a display, a wait whose failure comes
+// when nothing can be done about it. A failed allocation makes the memory allocator try again with
+// less. (Once the device is lost, what comes after them tells.)
+const std::set<std::string> dispensable = {"vkCreatePipelineCache", "vkGetPipelineCacheData",
+                                           "vkGetQueryPoolResults", "vkDeviceWaitIdle",
+                                           "vkAllocateMemory"};
+
+struct Outcome {
+    bool error = false;  // else the program went on to the right result
+    std::string wrong;   // what must not be; empty = passed
+};
+
+Outcome run_with(const Scenario& scenario, const VulkanFault& fault, const Result& right) {
+    Outcome outcome;
+    watch_vulkan(fault);
+    try {
+        if (scenario.program() != right)
+            outcome.wrong = "the result is another";
+    } catch (const Error& error) {  // the thing under test
+        outcome.error = true;
+        const Fault wanted = fault.result == VK_ERROR_DEVICE_LOST ? Fault::device_lost
+                                                                  : Fault::out_of_memory;
+        if (error.fault() != wanted)
+            outcome.wrong = std::string("the error is of another kind: ") + error.what();
+    } catch (const Wrong& wrong) {
+        outcome.error = true;
+        outcome.wrong = wrong.what;
+    } catch (const std::exception& error) {
+        outcome.wrong = std::string("another exception comes out: ") + error.what();
+    }
+    const VulkanReport report = take_vulkan_report();
+    if (!report.injected)
+        outcome.wrong = "the call never came";
+    else if (!report.misuse.empty())
+        outcome.wrong = report.misuse.front();
+    else if (outcome.wrong.empty() && !outcome.error && !dispensable.count(fault.function))
+        outcome.wrong = "nobody noticed";
+    return outcome;
+}
+
+const char* result_name(VkResult result) {
+    switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY: return "VK_ERROR_OUT_OF_HOST_MEMORY";
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY: return "VK_ERROR_OUT_OF_DEVICE_MEMORY";
+    default: return "VK_ERROR_DEVICE_LOST";
+    }
+}
+
+struct Count {
+    uint32_t passed = 0, failed = 0;
+};
+
+// A fault at call after call of the scenario; after each, `next` must be right.
+Count fail_in_turn(const Scenario& scenario, const Scenario& next) {
+    Count count;
+    const auto fails = [&](const std::string& what) {
+        ++count.failed;
+        std::printf("%s: FAILED: %s\n", scenario.name, what.c_str());
+    };
+    watch_vulkan();
+    const Result next_right = next.program();
+    scenario.program();  // fills caches, so that from now on the calls are the same each time
+    watch_vulkan();
+    const Result right = scenario.program();
+    const VulkanReport normal = take_vulkan_report();
+    for (const std::string& misuse : normal.misuse)
+        fails("without a fault: " + misuse);
+
+    uint32_t calls = 0;
+    std::printf("%s: %s\n  %-50s %6s %6s %6s %8s\n", scenario.name, scenario.what, "call", "calls",
+                "faults", "errors", "absorbed");
+    for (const auto& [function, times] : normal.calls) {
+        calls += times;
+        const uint32_t tried = std::min(times, scenario.most);
+        uint32_t faults = 0, errors = 0;
+        for (uint32_t i = 0; i < tried; ++i) {
+            const uint32_t occurrence =
+                tried == 1 ? 1 : 1 + static_cast<uint32_t>(uint64_t{i} * (times - 1) / (tried - 1));
+            for (const VkResult result : {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                                          VK_ERROR_DEVICE_LOST}) {
+                Outcome outcome = run_with(scenario, {function, occurrence, result}, right);
+                watch_vulkan();
+                if (outcome.wrong.empty() && next.program() != next_right)
+                    outcome.wrong = "the next program gives another result";
+                ++faults;
+                errors += outcome.error;
+                if (outcome.wrong.empty())
+                    ++count.passed;
+                else
+                    fails(format_text("%s at call %u of %s: %s", result_name(result), occurrence,
+                                      function.c_str(), outcome.wrong.c_str()));
+            }
+        }
+        std::printf("  %-50s %6u %6u %6u %8u\n", function.c_str(), times, faults, errors,
+                    faults - errors);
+    }
+    std::printf("  %-50s %6u %6u\n", "", calls, count.passed + count.failed);
+    std::fflush(stdout);
+    return count;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> wanted(argv + 1, argv + argc);
+    const std::string folder =
+        (std::filesystem::temp_directory_path() / format_text("olivine-faults-%d", getpid())).string();
+    const std::vector<Scenario> all = scenarios(folder);
+    Count total;
+    for (const Scenario& scenario : all) {
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), scenario.name) == wanted.end())
+            continue;
+        try {
+            const Count count = fail_in_turn(scenario, all[1]);
+            total.passed += count.passed;
+            total.failed += count.failed;
+        } catch (const Error& error) {
+            // The programs do not even run without a fault.
+            if (error.fault() == Fault::no_device || error.fault() == Fault::unsupported) {
+                std::printf("%s: skipped: %s\n", scenario.name, error.what());
+                continue;
+            }
+            std::printf("%s: FAILED: %s\n", scenario.name, error.what());
+            ++total.failed;
+        }
+    }
+    std::filesystem::remove_all(folder);
+    std::printf("%u passed, %u failed\n", total.passed, total.failed);
+    return total.failed > 0 ? 1 : total.passed == 0 ? 77 : 0;
+}
