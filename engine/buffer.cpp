@@ -75,14 +75,18 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
                         VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
     const VmaAllocationCreateInfo info = allocation_info(device.capabilities(), access);
     VmaAllocationInfo got{};
-    const VkResult result = vmaCreateBuffer(device.impl().allocator, &buffer_info, &info,
-                                            &impl_->buffer, &impl_->allocation, &got);
+    VkBuffer buffer{};  // not for ~Impl to see after a failure, which leaves it undefined
+    VmaAllocation allocation{};
+    const VkResult result = vmaCreateBuffer(device.impl().allocator, &buffer_info, &info, &buffer,
+                                            &allocation, &got);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
         fail(Fault::out_of_memory,
              "The driver refuses a buffer of %" PRIu64 " bytes (%" PRIu64
              " bytes are in use, the budget is %" PRIu64 ").",
              bytes, device.bytes_now() - bytes, device.budget_bytes());
-    VK(result);
+    check_result(result, "vmaCreateBuffer");
+    impl_->buffer = buffer;
+    impl_->allocation = allocation;
     ++device.counters().allocations;
 
     VkMemoryPropertyFlags memory = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdlib>
+#include <system_error>
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
@@ -120,7 +121,9 @@ void create_device(Device::Impl& impl) {
     info.pQueueCreateInfos = &queue_info;
     info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
     info.ppEnabledExtensionNames = extensions.data();
-    VK(vkCreateDevice(impl.physical, &info, nullptr, &impl.device));
+    VkDevice device{};
+    VK(vkCreateDevice(impl.physical, &info, nullptr, &device));
+    impl.device = device;
     impl.owns_device = true;
     vkGetDeviceQueue(impl.device, impl.queue_family, 0, &impl.queue);
 }
@@ -166,8 +169,14 @@ void complete(Device::Impl& impl) {
 }  // namespace
 
 Workers::Workers(uint32_t threads) {
-    for (uint32_t i = 0; i < threads; ++i)
-        threads_.emplace_back([this] { loop(); });
+    try {
+        while (threads_.size() < threads)
+            threads_.emplace_back([this] { loop(); });
+    } catch (const std::system_error& error) {
+        // Those that started do; without any, nothing would ever compile.
+        if (threads_.empty())
+            fail(Fault::out_of_memory, "The system starts no thread: %s.", error.what());
+    }
 }
 
 Workers::~Workers() {
@@ -242,6 +251,8 @@ uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers) {
     if (lock)
         lock();
     const VkResult result = vkQueueSubmit2(queue, 1, &submission, VK_NULL_HANDLE);
+    if (result < 0)
+        vkQueueWaitIdle(queue);  // for what was submitted before
     if (unlock)
         unlock();
     check_result(result, "vkQueueSubmit2");
@@ -250,14 +261,31 @@ uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers) {
 }
 
 bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
+    if (value <= reached)
+        return true;
     const VkSemaphore semaphore = timeline.get();
     VkSemaphoreWaitInfo wait_for{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
     wait_for.semaphoreCount = 1;
     wait_for.pSemaphores = &semaphore;
     wait_for.pValues = &value;
     const VkResult result = vkWaitSemaphores(device, &wait_for, timeout_ns);
+    if (result < 0)
+        drain();
     check_result(result, "vkWaitSemaphores");
-    return result != VK_TIMEOUT;
+    if (result == VK_TIMEOUT)
+        return false;
+    for (uint64_t seen = reached; seen < value && !reached.compare_exchange_weak(seen, value);) {
+    }
+    return true;
+}
+
+void Device::Impl::drain() {
+    const std::lock_guard order(submit_mutex);
+    if (lock)
+        lock();
+    vkQueueWaitIdle(queue);  // a lost device answers at once
+    if (unlock)
+        unlock();
 }
 
 void Device::Impl::wait(uint64_t value) {

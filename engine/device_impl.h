@@ -92,6 +92,7 @@ struct Device::Impl {
     std::mutex submit_mutex;
     Handle<VkSemaphore, vkDestroySemaphore> timeline;
     uint64_t last_value = 0;
+    std::atomic<uint64_t> reached{0};  // what the timeline has passed, as far as we know
     Handle<VkCommandPool, vkDestroyCommandPool> command_pool;
 
     Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache;
@@ -112,11 +113,15 @@ struct Device::Impl {
 
     ~Impl();
 
+    // After an error of these nothing is in flight any more, since who sees it frees what is used.
     // Submits command buffers in order; returns the timeline value that they signal.
     uint64_t submit(const std::vector<VkCommandBuffer>& buffers);
     // Waits for a value. False when `timeout_ns` passes first.
     bool wait(uint64_t value, uint64_t timeout_ns);
     void wait(uint64_t value);
+
+private:
+    void drain();  // waits for the queue; there is nobody to tell that it cannot
 };
 
 // engine/probe.cpp

@@ -24,9 +24,9 @@ VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT
 
 bool has_layer(const char* wanted) {
     uint32_t count = 0;
-    vkEnumerateInstanceLayerProperties(&count, nullptr);
+    VK(vkEnumerateInstanceLayerProperties(&count, nullptr));
     std::vector<VkLayerProperties> layers(count);
-    vkEnumerateInstanceLayerProperties(&count, layers.data());
+    VK(vkEnumerateInstanceLayerProperties(&count, layers.data()));
     for (const VkLayerProperties& layer : layers)
         if (std::strcmp(layer.layerName, wanted) == 0)
             return true;
@@ -35,9 +35,9 @@ bool has_layer(const char* wanted) {
 
 bool has_extension(VkPhysicalDevice physical, const char* wanted) {
     uint32_t count = 0;
-    vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
+    VK(vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr));
     std::vector<VkExtensionProperties> extensions(count);
-    vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
+    VK(vkEnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data()));
     for (const VkExtensionProperties& extension : extensions)
         if (std::strcmp(extension.extensionName, wanted) == 0)
             return true;
@@ -83,10 +83,10 @@ void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance,
     if (!enumerate)
         return;
     uint32_t count = 0;
-    enumerate(physical, &count, nullptr);
+    VK(enumerate(physical, &count, nullptr));
     std::vector<VkCooperativeMatrixPropertiesKHR> shapes(
         count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
-    enumerate(physical, &count, shapes.data());
+    VK(enumerate(physical, &count, shapes.data()));
     caps.coopmat = pick_shape(shapes, VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR);
     caps.available.set(Rung::coopmat, caps.coopmat.k > 0);
     caps.coopmat_int8 = pick_shape(shapes, VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
@@ -195,7 +195,12 @@ VkInstance create_instance(bool validation, Device::Impl* messages_to,
         messages.pUserData = messages_to;
         const auto create = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
             vkGetInstanceProcAddr(instance, "vkCreateDebugUtilsMessengerEXT"));
-        VK(create(instance, &messages, nullptr, messenger));
+        VkDebugUtilsMessengerEXT made{};
+        const VkResult result = create(instance, &messages, nullptr, &made);
+        if (result < 0)
+            vkDestroyInstance(instance, nullptr);
+        check_result(result, "vkCreateDebugUtilsMessengerEXT");
+        *messenger = made;
     }
     return instance;
 }

@@ -1,20 +1,11 @@
 #include "engine/upload.h"
 
 #include <cassert>
-
-#include "engine/error.h"
+#include <utility>
 
 namespace olivine {
 
 Uploader::Uploader(Device& device) : device_(device) {}
-
-Uploader::~Uploader() {
-    try {
-        flush();
-    } catch (const Error&) {
-        // Reached only while another error is on its way, or when the owner did not ask.
-    }
-}
 
 std::span<std::byte> Uploader::stage(const Slice& to) {
     submit_pending();
@@ -34,12 +25,12 @@ std::span<std::byte> Uploader::stage(const Slice& to) {
 void Uploader::submit_pending() {
     if (!pending_.buffer)
         return;
+    const Slice to = std::exchange(pending_, {});
     Lane& lane = lanes_[lane_];
     Recorder recorder(device_, "upload");
-    recorder.copy(lane.staging.slice(0, pending_.bytes), pending_);
+    recorder.copy(lane.staging.slice(0, to.bytes), to);
     lane.plan = recorder.finish();
     lane.value = lane.plan.submit();
-    pending_ = {};
 }
 
 void Uploader::flush() {
@@ -47,6 +38,12 @@ void Uploader::flush() {
     for (Lane& lane : lanes_)
         if (lane.plan)
             lane.plan.wait(lane.value);
+}
+
+void Uploader::abandon() {
+    pending_ = {};
+    for (Lane& lane : lanes_)
+        lane.plan = {};  // a plan that goes waits for itself
 }
 
 }  // namespace olivine

@@ -14,15 +14,17 @@ namespace olivine {
 class Uploader {
 public:
     explicit Uploader(Device& device);
-    ~Uploader();  // flushes; errors there are swallowed, so call flush() to see them
 
     // Host memory that stands for `to` until the next call on this object; the caller fills it whole.
     // Where the device's memory is mapped it is that memory and nothing is copied.
     // to.bytes must be at most kStagingBytes. Throws out_of_memory, device_lost.
     std::span<std::byte> stage(const Slice& to);
 
-    // Returns when everything staged has arrived.
+    // Returns when everything staged has arrived. Without it the last slice does not arrive.
     void flush();
+
+    // Forgets what is staged and waits for what is on its way: before a target goes away early.
+    void abandon();
 
     static constexpr uint64_t kStagingBytes = 16u << 20;
 

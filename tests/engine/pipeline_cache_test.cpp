@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "engine/device_impl.h"
+#include "engine/pipeline_cache_file.h"
 #include "tests/support/device.h"
 #include "engine/selftest/guarded.h"
 
@@ -105,6 +106,19 @@ TEST_CASE("a cache folder that cannot be written is no error", "[engine][cache]"
     Device device(options);
     device.save_pipeline_cache();
     CHECK(device.impl().cache_bytes_loaded == 0);
+}
+
+TEST_CASE("a cache file is for one driver only, and may be empty", "[cpu][cache]") {
+    const PipelineCacheOwner owner{1, 2, 3, 4, {5, 6}};
+    const std::string body = "pipelines";
+    const std::vector<char> file = pack_pipeline_cache(owner, body);
+    const std::span<const char> read = unpack_pipeline_cache(owner, file);
+    CHECK(std::string(read.begin(), read.end()) == body);
+    PipelineCacheOwner updated = owner;
+    ++updated.driver_version;
+    CHECK(unpack_pipeline_cache(updated, file).empty());
+    CHECK(unpack_pipeline_cache(owner, pack_pipeline_cache(owner, {})).empty());
+    CHECK(unpack_pipeline_cache(owner, {}).empty());
 }
 
 }  // namespace olivine::test
