@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sets a machine up to build Olivine, and does nothing where all is there already.
 #
-#   cmake/setup.sh [--tests] [--software]
+#   cmake/setup.sh [--tests] [--software] [--fuzz]
 #   cmake/setup.sh --has-gpu
 #
 #   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy)
 #   --software   also the software Vulkan driver, on a machine that has a GPU with a driver
+#   --fuzz       also what only the fuzz targets need (clang with its run-time libraries)
 #   --has-gpu    sets nothing up: exit code 0 where a GPU with a Vulkan driver is found, else 1
 #
 # Standard output: the arguments that CMake needs on this machine, one a line. All else goes to
@@ -30,6 +31,7 @@ readonly shader_packages=(glslang-tools glslc spirv-tools libvulkan-memory-alloc
 readonly toolchain_packages=("${shader_packages[@]}" libshaderc1 libvulkan-dev
     libc6 libstdc++6 libgcc-s1)
 readonly test_packages=(vulkan-validationlayers python3-numpy)
+readonly fuzz_packages=(clang libclang-rt-dev)
 # Newer on Debian 12 from its backports: Catch2 3 (12 has 2.13) and lavapipe 25.0 (22.3 reports
 # 2 GiB of memory, whatever the machine has).
 readonly catch2_minimum=3
@@ -303,6 +305,7 @@ wants_software_driver() {
 set_up_debian() {
     local wanted=("${build_packages[@]}") newer=() missing=()
     [[ -z "$tests" ]] || wanted+=("${test_packages[@]}")
+    [[ -z "$fuzz" ]] || wanted+=("${fuzz_packages[@]}")
     [[ $debian == 12 ]] || wanted+=("${shader_packages[@]}")
     if [[ -n "$tests" ]] && ! installed_at_least catch2 $catch2_minimum; then
         newer+=(catch2)
@@ -359,16 +362,17 @@ install_packages() {
 # shellcheck source=cmake/other_systems.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/other_systems.sh"
 
-tests="" software=""
+tests="" software="" fuzz=""
 for argument in "$@"; do
     case "$argument" in
     --tests) tests=yes ;;
     --software) software=yes ;;
+    --fuzz) fuzz=yes ;;
     --has-gpu)
         has_gpu && has_hardware_icd
         exit
         ;;
-    *) fail "setup.sh has no option '$argument' (it has --tests and --software)." ;;
+    *) fail "setup.sh has no option '$argument' (it has --tests, --software and --fuzz)." ;;
     esac
 done
 

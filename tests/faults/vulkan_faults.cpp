@@ -19,7 +19,14 @@ struct State {
     VulkanFault fault;
     VulkanReport report;
     std::multiset<std::pair<std::string, uint64_t>> live;  // function that made it, handle
-    std::map<VkSemaphore, uint64_t> pending;  // value that a submission signals and none waited for
+    // What was submitted and not waited for, and what that uses.
+    struct Submission {
+        VkSemaphore semaphore;
+        uint64_t value;
+        std::set<uint64_t> uses;
+    };
+    std::vector<Submission> in_flight;
+    std::map<uint64_t, std::set<uint64_t>> uses;  // of command buffers and descriptor sets
     VkInstance instance{};
     VkDevice device{};
     bool lost = false;
@@ -56,7 +63,7 @@ VkResult injected(const char* name, bool of_queue) {
         if (all.fault.result == VK_ERROR_DEVICE_LOST && all.device) {
             // A lost device has stopped: nothing it ran touches memory any more.
             real<PFN_vkDeviceWaitIdle>("vkDeviceWaitIdle")(all.device);
-            all.pending.clear();
+            all.in_flight.clear();
             all.lost = true;
         }
         return all.fault.result;
@@ -86,11 +93,23 @@ void gone(const char* maker, uint64_t handle) {
         all.report.misuse.push_back(std::string("destroys what is not there, of ") + maker);
     else
         all.live.erase(found);
-    static const std::set<std::string> used_by_the_queue = {
-        "vkCreateBuffer",           "vkAllocateMemory",       "vkAllocateCommandBuffers",
-        "vkCreateComputePipelines", "vkCreateDescriptorPool", "vkCreateQueryPool"};
-    if (!all.pending.empty() && used_by_the_queue.count(maker))
-        all.report.misuse.push_back(std::string("destroys while work is in flight, of ") + maker);
+    for (const State::Submission& submission : all.in_flight)
+        if (submission.uses.count(handle))
+            all.report.misuse.push_back(std::string("destroys while in use, of ") + maker);
+}
+
+// `user` is a command buffer or a descriptor set.
+template <typename User, typename... Used>
+void uses(User user, Used... used) {
+    const std::lock_guard lock(state().mutex);
+    (state().uses[number(user)].insert(number(used)), ...);
+}
+
+// The lock is held.
+void finished(VkSemaphore semaphore, uint64_t value) {
+    std::erase_if(state().in_flight, [&](const State::Submission& submission) {
+        return submission.semaphore == semaphore && submission.value <= value;
+    });
 }
 
 // Calls that only answer.
@@ -124,7 +143,8 @@ void watch_vulkan(const VulkanFault& fault) {
     all.fault = fault;
     all.report = {};
     all.live.clear();
-    all.pending.clear();
+    all.uses.clear();
+    all.in_flight.clear();
     all.lost = false;
 }
 
@@ -220,7 +240,7 @@ void vkDestroyDevice(VkDevice device, const VkAllocationCallbacks* allocator) {
                 state().report.misuse.push_back("outlives its device: one of " + maker);
         state().device = VK_NULL_HANDLE;
         state().lost = false;
-        state().pending.clear();
+        state().in_flight.clear();
     }
     real<PFN_vkDestroyDevice>("vkDestroyDevice")(device, allocator);
 }
@@ -229,7 +249,7 @@ VkResult vkDeviceWaitIdle(VkDevice device) {
     const VkResult result = answer<PFN_vkDeviceWaitIdle>("vkDeviceWaitIdle", true, device);
     const std::lock_guard lock(state().mutex);
     if (result == VK_SUCCESS)
-        state().pending.clear();
+        state().in_flight.clear();
     return result;
 }
 
@@ -237,7 +257,7 @@ VkResult vkQueueWaitIdle(VkQueue queue) {
     const VkResult result = answer<PFN_vkQueueWaitIdle>("vkQueueWaitIdle", true, queue);
     const std::lock_guard lock(state().mutex);
     if (result == VK_SUCCESS)
-        state().pending.clear();
+        state().in_flight.clear();
     return result;
 }
 
@@ -249,9 +269,16 @@ VkResult vkQueueSubmit2(VkQueue queue, uint32_t count, const VkSubmitInfo2* subm
     const VkResult result =
         real<PFN_vkQueueSubmit2>("vkQueueSubmit2")(queue, count, submits, fence);
     for (uint32_t i = 0; result == VK_SUCCESS && i < count; ++i)
-        for (uint32_t k = 0; k < submits[i].signalSemaphoreInfoCount; ++k)
-            state().pending[submits[i].pSignalSemaphoreInfos[k].semaphore] =
-                submits[i].pSignalSemaphoreInfos[k].value;
+        for (uint32_t k = 0; k < submits[i].signalSemaphoreInfoCount; ++k) {
+            const VkSemaphoreSubmitInfo& signal = submits[i].pSignalSemaphoreInfos[k];
+            State::Submission submission{signal.semaphore, signal.value, {}};
+            for (uint32_t c = 0; c < submits[i].commandBufferInfoCount; ++c) {
+                const uint64_t buffer = number(submits[i].pCommandBufferInfos[c].commandBuffer);
+                submission.uses.insert(buffer);
+                submission.uses.merge(std::set(state().uses[buffer]));
+            }
+            state().in_flight.push_back(std::move(submission));
+        }
     return result;
 }
 
@@ -259,11 +286,8 @@ VkResult vkWaitSemaphores(VkDevice device, const VkSemaphoreWaitInfo* info, uint
     const VkResult result =
         answer<PFN_vkWaitSemaphores>("vkWaitSemaphores", true, device, info, timeout);
     const std::lock_guard lock(state().mutex);
-    for (uint32_t i = 0; result == VK_SUCCESS && i < info->semaphoreCount; ++i) {
-        const auto found = state().pending.find(info->pSemaphores[i]);
-        if (found != state().pending.end() && found->second <= info->pValues[i])
-            state().pending.erase(found);
-    }
+    for (uint32_t i = 0; result == VK_SUCCESS && i < info->semaphoreCount; ++i)
+        finished(info->pSemaphores[i], info->pValues[i]);
     return result;
 }
 
@@ -271,9 +295,8 @@ VkResult vkGetSemaphoreCounterValue(VkDevice device, VkSemaphore semaphore, uint
     const VkResult result = answer<PFN_vkGetSemaphoreCounterValue>("vkGetSemaphoreCounterValue",
                                                                    true, device, semaphore, value);
     const std::lock_guard lock(state().mutex);
-    const auto found = state().pending.find(semaphore);
-    if (result == VK_SUCCESS && found != state().pending.end() && found->second <= *value)
-        state().pending.erase(found);
+    if (result == VK_SUCCESS)
+        finished(semaphore, *value);
     return result;
 }
 
@@ -451,6 +474,10 @@ void vkFreeCommandBuffers(VkDevice device, VkCommandPool pool, uint32_t count,
 }
 
 VkResult vkBeginCommandBuffer(VkCommandBuffer commands, const VkCommandBufferBeginInfo* info) {
+    {
+        const std::lock_guard lock(state().mutex);
+        state().uses.erase(number(commands));
+    }
     return answer<PFN_vkBeginCommandBuffer>("vkBeginCommandBuffer", false, commands, info);
 }
 
@@ -473,8 +500,63 @@ void vkDestroyDescriptorPool(VkDevice device, VkDescriptorPool pool,
 // Sets go with their pool, so they are not counted as objects.
 VkResult vkAllocateDescriptorSets(VkDevice device, const VkDescriptorSetAllocateInfo* info,
                                   VkDescriptorSet* sets) {
-    return answer<PFN_vkAllocateDescriptorSets>("vkAllocateDescriptorSets", false, device, info,
-                                                sets);
+    const VkResult result = answer<PFN_vkAllocateDescriptorSets>("vkAllocateDescriptorSets", false,
+                                                                 device, info, sets);
+    for (uint32_t i = 0; result == VK_SUCCESS && i < info->descriptorSetCount; ++i) {
+        const std::lock_guard lock(state().mutex);
+        state().uses[number(sets[i])] = {number(info->descriptorPool)};
+    }
+    return result;
+}
+
+// ---- what command buffers use ------------------------------------------------------------------
+
+void vkUpdateDescriptorSets(VkDevice device, uint32_t count, const VkWriteDescriptorSet* writes,
+                            uint32_t copies, const VkCopyDescriptorSet* copied) {
+    for (uint32_t i = 0; i < count; ++i)
+        for (uint32_t k = 0; k < writes[i].descriptorCount; ++k)
+            uses(writes[i].dstSet, writes[i].pBufferInfo[k].buffer);
+    real<PFN_vkUpdateDescriptorSets>("vkUpdateDescriptorSets")(device, count, writes, copies, copied);
+}
+
+void vkCmdBindDescriptorSets(VkCommandBuffer commands, VkPipelineBindPoint point,
+                             VkPipelineLayout layout, uint32_t first, uint32_t count,
+                             const VkDescriptorSet* sets, uint32_t offsets,
+                             const uint32_t* dynamic_offsets) {
+    for (uint32_t i = 0; i < count; ++i) {
+        const std::lock_guard lock(state().mutex);
+        state().uses[number(commands)].merge(std::set(state().uses[number(sets[i])]));
+    }
+    real<PFN_vkCmdBindDescriptorSets>("vkCmdBindDescriptorSets")(
+        commands, point, layout, first, count, sets, offsets, dynamic_offsets);
+}
+
+void vkCmdBindPipeline(VkCommandBuffer commands, VkPipelineBindPoint point, VkPipeline pipeline) {
+    uses(commands, pipeline);
+    real<PFN_vkCmdBindPipeline>("vkCmdBindPipeline")(commands, point, pipeline);
+}
+
+void vkCmdDispatchIndirect(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset) {
+    uses(commands, buffer);
+    real<PFN_vkCmdDispatchIndirect>("vkCmdDispatchIndirect")(commands, buffer, offset);
+}
+
+void vkCmdCopyBuffer(VkCommandBuffer commands, VkBuffer from, VkBuffer to, uint32_t count,
+                     const VkBufferCopy* regions) {
+    uses(commands, from, to);
+    real<PFN_vkCmdCopyBuffer>("vkCmdCopyBuffer")(commands, from, to, count, regions);
+}
+
+void vkCmdFillBuffer(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset,
+                     VkDeviceSize bytes, uint32_t word) {
+    uses(commands, buffer);
+    real<PFN_vkCmdFillBuffer>("vkCmdFillBuffer")(commands, buffer, offset, bytes, word);
+}
+
+void vkCmdWriteTimestamp2(VkCommandBuffer commands, VkPipelineStageFlags2 stage, VkQueryPool pool,
+                          uint32_t query) {
+    uses(commands, pool);
+    real<PFN_vkCmdWriteTimestamp2>("vkCmdWriteTimestamp2")(commands, stage, pool, query);
 }
 
 // ---- look-ups --------------------------------------------------------------------------------

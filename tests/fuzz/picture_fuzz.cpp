@@ -1,9 +1,4 @@
-// libFuzzer target: picture files. Seeds: tests/goldens/pictures.
-//
-//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -I. tests/fuzz/picture_fuzz.cpp \
-//       model/picture.cpp model/picture_format.cpp model/stb_image.cpp model/file.cpp \
-//       engine/error.cpp -o picture_fuzz
-//   ./picture_fuzz -max_total_time=60 -timeout=10 new_corpus tests/goldens/pictures
+// libFuzzer target: picture files.
 #include <algorithm>
 #include <cstdint>
 #include <span>

@@ -1,15 +1,5 @@
-// Prompts with pictures in any order, cut and continued anyhow, on the golden tiny-vision.
-//
-// libFuzzer target. What it looks at is instrumented; the rest comes from the build.
-//
-//   for file in tests/fuzz/picture_tokens_fuzz model/context model/model model/vision model/kv_cache; do
-//       clang++ -std=c++20 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -I. -Ibuild/shaders \
-//           -isystem ~/.cache/olivine/toolchain/include -c $file.cpp \
-//           -DOLIVINE_TEST_GOLDENS='"tests/goldens"' -o build/fuzz_${file##*/}.o
-//   done
-//   clang++ -fsanitize=fuzzer,address,undefined build/fuzz_*.o build/model/libolivine_model.a \
-//       build/engine/libolivine_engine.a -lsentencepiece -lvulkan -lpthread -o picture_tokens_fuzz
-//   ./picture_tokens_fuzz -max_total_time=60 -max_len=64 new_corpus
+// libFuzzer target: prompts with pictures in any order, cut and continued anyhow, on the golden
+// tiny-vision. Needs a Vulkan driver.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
