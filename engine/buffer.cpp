@@ -54,8 +54,11 @@ VmaAllocationCreateInfo allocation_info(const Capabilities& device, HostAccess a
 }  // namespace
 
 Buffer::Impl::~Impl() {
-    if (buffer)
+    if (buffer) {
+        // When an error ends an upload or a pass early, what was submitted before still runs.
+        device->impl().settle();
         vmaDestroyBuffer(device->impl().allocator, buffer, allocation);
+    }
     give_back(device->impl(), arena, bytes);
 }
 

@@ -31,7 +31,7 @@ public:
     Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access = HostAccess::none);
     Buffer(Buffer&&) noexcept;
     Buffer& operator=(Buffer&&) noexcept;
-    ~Buffer();  // the device must be done with it
+    ~Buffer();  // waits for what has been submitted
 
     explicit operator bool() const { return impl_ != nullptr; }
     uint64_t bytes() const;

@@ -279,6 +279,19 @@ bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
     return true;
 }
 
+void Device::Impl::settle() noexcept {
+    uint64_t value = 0;
+    {
+        const std::lock_guard order(submit_mutex);
+        value = last_value;
+    }
+    try {
+        wait(value);
+    } catch (const Error&) {
+        // The error was or will be reported where the result matters.
+    }
+}
+
 void Device::Impl::drain() {
     const std::lock_guard order(submit_mutex);
     if (lock)

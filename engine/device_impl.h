@@ -119,6 +119,9 @@ struct Device::Impl {
     // Waits for a value. False when `timeout_ns` passes first.
     bool wait(uint64_t value, uint64_t timeout_ns);
     void wait(uint64_t value);
+    // Waits for everything submitted, for the sake of an object that goes. There is nobody to tell
+    // of an error, and after one nothing runs either.
+    void settle() noexcept;
 
 private:
     void drain();  // waits for the queue; there is nobody to tell that it cannot

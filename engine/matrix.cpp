@@ -81,16 +81,6 @@ void Matrix::pack_rows(
 }
 
 void Matrix::upload(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
-    try {
-        pack(uploader, sources, order);
-    } catch (...) {
-        // A matrix that could not be read goes, so nothing may still be on its way into it.
-        uploader.abandon();
-        throw;
-    }
-}
-
-void Matrix::pack(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
     const uint32_t cols = layout_.cols;
     uint64_t widest = layout_.quant_bytes();
     for (const RowSource& source : sources)

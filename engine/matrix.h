@@ -51,7 +51,6 @@ public:
     static uint64_t bytes(DataType type, uint32_t rows, uint32_t cols);
 
 private:
-    void pack(Uploader& uploader, std::span<const RowSource> sources, RowOrder order);
     void pack_rows(Uploader& uploader, uint32_t first, uint32_t count,
                    const std::function<const std::byte*(uint32_t row, DataType& type)>& row_at);
 

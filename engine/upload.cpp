@@ -40,10 +40,4 @@ void Uploader::flush() {
             lane.plan.wait(lane.value);
 }
 
-void Uploader::abandon() {
-    pending_ = {};
-    for (Lane& lane : lanes_)
-        lane.plan = {};  // a plan that goes waits for itself
-}
-
 }  // namespace olivine

@@ -17,14 +17,12 @@ public:
 
     // Host memory that stands for `to` until the next call on this object; the caller fills it whole.
     // Where the device's memory is mapped it is that memory and nothing is copied.
-    // to.bytes must be at most kStagingBytes. Throws out_of_memory, device_lost.
+    // to.bytes must be at most kStagingBytes. Throws out_of_memory, device_lost. Should `to` go
+    // before the next call, because filling it fails, there must be none.
     std::span<std::byte> stage(const Slice& to);
 
     // Returns when everything staged has arrived. Without it the last slice does not arrive.
     void flush();
-
-    // Forgets what is staged and waits for what is on its way: before a target goes away early.
-    void abandon();
 
     static constexpr uint64_t kStagingBytes = 16u << 20;
 

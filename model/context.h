@@ -110,6 +110,7 @@ private:
     uint32_t sequences_;
     KvCache cache_;
     uint32_t plans_generation_ = 0;
+    std::map<PlanKey, Plan> plans_;
     std::vector<std::vector<int32_t>> held_;
     std::vector<bool> overrun_;  // decoded past the context's end, so the cache is void
 
@@ -118,8 +119,6 @@ private:
     Activation logits_, head_input_;
     AttentionScratch scratch_;
     Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_;
-
-    std::map<PlanKey, Plan> plans_;  // the first to go: a plan waits for its work in these buffers
 
     uint32_t decoding_rows_ = 0;
     uint32_t steps_ = 0;  // history entries read

@@ -159,25 +159,17 @@ TEST_CASE("an upload that breaks off leaves nothing on its way", "[engine][devic
     RowSource source = source_of(rows);
     const auto whole = source.read;
     source.read = [&](uint32_t first, uint32_t count, std::span<std::byte> out) {
-        if (first > 0)  // a first part is staged then
+        if (first > 300)  // then a part is on its way and one is staged
             fail(Fault::cancelled, "The upload is stopped on request.");
         whole(first, count, out);
     };
-    Uploader uploader(test.device);
     const Failure failure = failure_of([&] {
+        Uploader uploader(test.device);
         Matrix matrix(test.device, rows.type, rows.rows, rows.cols);
         matrix.upload(uploader, {&source, 1}, RowOrder::stacked);
     });
     CHECK(failure.fault == Fault::cancelled);
     CHECK(test.device.bytes_in(Arena::weights) == before);
-    // The uploader goes on with something else.
-    const Buffer buffer(test.device, Arena::weights, 16);
-    const std::vector<std::byte> bytes(16, std::byte{7});
-    std::copy(bytes.begin(), bytes.end(), uploader.stage(buffer.slice()).begin());
-    uploader.flush();
-    std::vector<std::byte> got(16);
-    read(test.device, buffer.slice(), got);
-    CHECK(got == bytes);
 }
 
 }  // namespace olivine::test

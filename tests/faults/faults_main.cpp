@@ -22,12 +22,13 @@
 #include "engine/ops/linear.h"
 #include "engine/ops/residual_norm.h"
 #include "engine/ops/rms_norm.h"
+#include "engine/selftest/random.h"
 #include "model/checkpoint.h"
 #include "model/generator.h"
 #include "tests/faults/vulkan_faults.h"
-#include "tests/support/random.h"
 
 using namespace olivine;
+using namespace olivine::selftest;
 using namespace olivine::test;
 
 namespace {
@@ -118,7 +119,7 @@ Result operate(Device& device) {
 // A tiny model says a few words.
 Result generate(Device& device) {
     static const std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(OLIVINE_TEST_MODEL);
-    Model model(device, *checkpoint, {Precision::f32, {}});
+    Model model(device, *checkpoint);
     Generator generator(model, {.context = 64, .sequences = 1, .kv = KvType::f16});
     GenerateRequest request;
     request.prompt = {2, 10, 20, 30};
