@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for some seconds: tests/matrix/fuzz.sh FOLDER [SECONDS]
+# Runs every fuzz target, two at a time: tests/matrix/fuzz.sh [SECONDS] [FOLDER]
 #
-# FOLDER holds the targets (build-fuzz/bin; tests/fuzz/CMakeLists.txt says how they are built). Beside
-# it, in corpus/, the inputs that reached new code are kept from run to run. An input that makes a
-# target fail is left there, in crashes/. Exit code 0: all passed, 1: one failed, 77: cannot run.
+#   SECONDS   for each target, 30 by default
+#   FOLDER    where the targets are, build-fuzz/bin by default; tests/fuzz/CMakeLists.txt says how
+#             they are built
+#
+# Beside FOLDER, in corpus/, the inputs that reached new code are kept from run to run; an input that
+# makes a target fail is left in crashes/. Exit code 0: all passed, 1: one failed, 77: cannot run.
 set -euo pipefail
-readonly folder=${1:-build-fuzz/bin} seconds=${2:-30}
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 readonly root
+seconds=30 folder="$root/build-fuzz/bin"
+for argument in "$@"; do
+    if [[ $argument =~ ^[0-9]+$ ]]; then
+        seconds=$argument
+    else
+        folder=$argument
+    fi
+done
+readonly seconds folder
 
 cannot_run() {
     echo "fuzz.sh cannot run: $*"
