@@ -29,7 +29,6 @@
 
 using namespace olivine;
 using namespace olivine::selftest;
-using namespace olivine::test;
 
 namespace {
 
