@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Sets a machine up to build Olivine, and does nothing where all is there already.
 #
-#   cmake/setup.sh [--tests] [--software] [--fuzz]
+#   cmake/setup.sh [--tests] [--mesa26] [--software] [--fuzz]
 #   cmake/setup.sh --has-gpu
 #
 #   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy)
+#   --mesa26     also a Debian 13 root folder with Mesa 26.1's software driver (needs root)
 #   --software   also the software Vulkan driver, on a machine that has a GPU with a driver
 #   --fuzz       also what only the fuzz targets need (clang with its run-time libraries)
 #   --has-gpu    sets nothing up: exit code 0 where a GPU with a Vulkan driver is found, else 1
@@ -53,7 +54,7 @@ fail() {
 }
 
 scratch=""
-trap '[[ -z "$scratch" ]] || rm -rf "$scratch"' EXIT
+trap '[[ -z "$scratch" ]] || discard "$scratch"' EXIT
 
 # Runs a command with its output in a log, which is shown only when the command fails.
 quietly() {
@@ -71,6 +72,9 @@ as_root() {
         sudo "$@"
     fi
 }
+
+# Removes a folder of this script's making, which may hold files of root's.
+discard() { rm -rf "$1" 2>/dev/null || as_root rm -rf "$1"; }
 
 # The installed version of a package, or nothing.
 installed_version() {
@@ -149,23 +153,33 @@ add_backports() {
     return 1
 }
 
-# Downloads packages of a suite and unpacks them into a folder. It uses lists and state of its own,
-# so it needs no root and the system's apt and dpkg never hear of it.
-unpack_from() {  # suite, folder, packages...
-    local suite=$1 folder=$2
-    shift 2
-    local apt="$folder.apt"
-    local deb
-    mkdir -p "$folder" "$apt"/{state/lists/partial,cache/archives/partial,parts,debs}
-    source_line "$suite" >"$apt/sources.list"
+# Sets apt_options so that apt-get works with lists and state of its own in a folder: it needs no
+# root, and the system's apt and dpkg never hear of it. Reads the lists of the suites.
+private_apt() {  # folder, suites...
+    local apt=$1 suite
+    shift
+    mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,parts,debs}
+    for suite in "$@"; do
+        source_line "$suite"
+    done >"$apt/sources.list"
     : >"$apt/status"
-    local options=(-q -o "Dir::Etc::SourceList=$apt/sources.list"
+    apt_options=(-q -o "Dir::Etc::SourceList=$apt/sources.list"
         -o "Dir::Etc::SourceParts=$apt/parts" -o "Dir::Etc::Preferences=$apt/none"
         -o "Dir::Etc::PreferencesParts=$apt/parts" -o "Dir::State=$apt/state"
         -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt/cache"
         -o Acquire::Languages=none -o APT::Sandbox::User=)
-    quietly apt-get "${options[@]}" update || fail "apt-get cannot read the lists of $suite."
-    (cd "$apt/debs" && quietly apt-get "${options[@]}" download "$@") ||
+    quietly apt-get "${apt_options[@]}" update || fail "apt-get cannot read the lists of $*."
+}
+
+# Downloads packages of a suite and unpacks them into a folder.
+unpack_from() {  # suite, folder, packages...
+    local suite=$1 folder=$2
+    shift 2
+    local apt="$folder.apt"
+    local deb apt_options
+    mkdir -p "$folder"
+    private_apt "$apt" "$suite"
+    (cd "$apt/debs" && quietly apt-get "${apt_options[@]}" download "$@") ||
         fail "apt-get cannot download the packages above from $suite."
     for deb in "$apt"/debs/*.deb; do
         dpkg -x "$deb" "$folder" || fail "${deb##*/} cannot be unpacked."
@@ -179,7 +193,7 @@ put_in_place() {  # finished folder, place
     mkdir -p "$(dirname "$2")"
     [[ ! -e "$2" ]] || mv "$2" "$old"
     mv -T "$1" "$2"
-    rm -rf "$old"
+    discard "$old"
 }
 
 new_scratch() {
@@ -306,6 +320,7 @@ set_up_debian() {
     local wanted=("${build_packages[@]}") newer=() missing=()
     [[ -z "$tests" ]] || wanted+=("${test_packages[@]}")
     [[ -z "$fuzz" ]] || wanted+=("${fuzz_packages[@]}")
+    [[ -z "$mesa26" ]] || ! can_be_root || wanted+=(debootstrap)
     [[ $debian == 12 ]] || wanted+=("${shader_packages[@]}")
     if [[ -n "$tests" ]] && ! installed_at_least catch2 $catch2_minimum; then
         newer+=(catch2)
@@ -331,6 +346,7 @@ set_up_debian() {
     fi
     ! installed_at_least catch2 $catch2_minimum || echo -DOLIVINE_TESTS=ON
     [[ -z "$tests" ]] || set_up_swiftshader
+    [[ -z "$mesa26" ]] || set_up_debian13_root
 }
 
 # Installs the packages of set_up_debian's lists: "newer" from the backports on Debian 12.
@@ -359,20 +375,24 @@ install_packages() {
 
 # ---- main -----------------------------------------------------------------------------------
 
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=cmake/other_systems.sh
-. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/other_systems.sh"
+. "$here/other_systems.sh"
+# shellcheck source=cmake/debian13_root.sh
+. "$here/debian13_root.sh"
 
-tests="" software="" fuzz=""
+tests="" software="" mesa26="" fuzz=""
 for argument in "$@"; do
     case "$argument" in
     --tests) tests=yes ;;
     --software) software=yes ;;
     --fuzz) fuzz=yes ;;
+    --mesa26) mesa26=yes ;;
     --has-gpu)
         has_gpu && has_hardware_icd
         exit
         ;;
-    *) fail "setup.sh has no option '$argument' (it has --tests, --software and --fuzz)." ;;
+    *) fail "setup.sh has no option '$argument' (it has --tests, --mesa26, --software and --fuzz)." ;;
     esac
 done
 

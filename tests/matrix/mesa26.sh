@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Mesa 26.1's lavapipe, which runs both kinds of cooperative matrices on a CPU: every operation,
+# under validation, in the Debian 13 root that cmake/setup.sh --mesa26 makes.
+#
+#   tests/matrix/mesa26.sh [BIN [FILTER]]
+#   tests/matrix/mesa26.sh --shell COMMAND...   any command in there, in the current folder
+#
+# The project and /tmp are mounted at the paths they have outside; variables named OLIVINE_*, LP_*
+# and MESA_* are passed on. The mounts live in a namespace of their own and end with the command.
+# shellcheck source=tests/matrix/common.inc
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
+readonly debian13="$cache/debian13"
+as_root=()
+[[ $(id -u) == 0 ]] || as_root=(sudo -n)
+
+if [[ "${1:-}" == --shell ]]; then
+    shift
+    passed_on=()
+    while read -r name; do
+        passed_on+=("$name=${!name}")
+    done < <(compgen -e | grep -E '^(OLIVINE|LP|MESA)_')
+    # shellcheck disable=SC2016  # the inner shell expands it
+    exec "${as_root[@]}" unshare --mount sh -euc '
+        inside=$1 project=$2 user=$3
+        shift 3
+        mount -t proc proc "$inside/proc"
+        mount --rbind /dev "$inside/dev"
+        mount --bind /tmp "$inside/tmp"
+        mkdir -p "$inside$project"
+        mount --bind "$project" "$inside$project"
+        exec chroot --userspec="$user" "$inside" /usr/bin/env -i "$@"
+        ' sh "$debian13/root" "$root" "$(id -u):$(id -g)" -C "$PWD" HOME=/home/olivine \
+        PATH=/usr/bin:/usr/sbin LANG=C.UTF-8 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
+        "${passed_on[@]}" "$@"
+fi
+
+[[ -e "$debian13/stamp" ]] || cannot_run "$debian13 does not exist; cmake/setup.sh --mesa26 makes it"
+"${as_root[@]}" unshare --mount true || cannot_run "entering $debian13 needs root and leave to mount"
+launcher=("$here/mesa26.sh" --shell)
+cd "$root"  # a folder that is there on the other side, too
+name_driver
+for rung in coopmat coopmat2; do
+    [[ " $driver_rungs " == *" $rung "* ]] || broken "the driver has no $rung"
+done
+export OLIVINE_VALIDATION=1
+run_ops
+finish

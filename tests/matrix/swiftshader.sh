@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All tests that need a device, on SwiftShader, the poorest device, under core and synchronization
+# validation: swiftshader.sh [BIN [FILTER]]
+# shellcheck source=tests/matrix/common.inc
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
+icd="$cache/swiftshader/vk_swiftshader_icd.json"
+[[ -e "$icd" ]] || cannot_run "$icd does not exist; cmake/setup.sh --tests makes it"
+use_driver "$icd"
+name_driver
+export OLIVINE_VALIDATION=1
+run_tests "$bin/olivine_tests" "~[cpu]"
+finish
