@@ -67,6 +67,7 @@ struct Capabilities {
     bool shared_memory = false;          // device memory is the host's (integrated, software)
     uint32_t subgroup_size = 1;          // the size that pipelines are pinned to
     bool subgroup_size_pinned = false;   // the driver guarantees full subgroups of that size
+    uint32_t max_subgroups = 0;          // of a workgroup, where their size is pinned
     uint32_t max_threads = 128;          // invocations a workgroup
     uint32_t max_shared_bytes = 16384;   // shared memory a workgroup
     uint64_t max_range_bytes = 1u << 27; // maxStorageBufferRange

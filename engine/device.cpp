@@ -23,7 +23,7 @@ RungSet disabled_rungs(const DeviceOptions& options) {
 
 bool wants_validation(const DeviceOptions& options) {
     const char* environment = std::getenv("OLIVINE_VALIDATION");
-    return options.validation || (environment && environment[0] == '1');
+    return options.validation || (environment && environment[0] != '\0' && environment[0] != '0');
 }
 
 // Which device to take: the one asked for, or the best usable one.

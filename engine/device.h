@@ -36,7 +36,9 @@ struct DeviceOptions {
     uint64_t memory_budget = 0;     // bytes; 0 = what the device has
     RungSet disabled;               // besides the environment's OLIVINE_DISABLE
     Precision precision = Precision::f32;
-    bool validation = false;        // core and synchronization validation; also OLIVINE_VALIDATION=1
+    // Core and synchronization validation; also OLIVINE_VALIDATION=1. OLIVINE_VALIDATION=gpu adds
+    // GPU-assisted validation.
+    bool validation = false;
     std::string cache_folder;       // of the pipeline cache; empty = none
     // Pipelines are compiled, without a cache, for engine/pipeline_statistics.h, and nothing can run:
     // buffers have no memory and a Recorder is never finished. So it works on drivers without a device

@@ -51,7 +51,8 @@ void compile(Device& device, std::span<const uint32_t> spirv, uint32_t threads,
     const Handle<VkShaderModule, vkDestroyShaderModule> module(handle, module_handle);
 
     // Full subgroups of a known size, where the workgroup is made of them.
-    const bool pinned = caps.subgroup_size_pinned && threads % caps.subgroup_size == 0;
+    const bool pinned = caps.subgroup_size_pinned && threads % caps.subgroup_size == 0 &&
+                        threads / caps.subgroup_size <= caps.max_subgroups;
     std::vector<uint32_t> values = {threads, pinned && threads == caps.subgroup_size ? 1u : 0u};
     values.insert(values.end(), constants.begin(), constants.end());
     std::vector<VkSpecializationMapEntry> entries;

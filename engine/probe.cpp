@@ -163,10 +163,15 @@ VkInstance create_instance(bool validation, Device::Impl* messages_to,
     VkInstanceCreateInfo info{VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO};
     info.pApplicationInfo = &application;
 
+    // With OLIVINE_VALIDATION=gpu the layer rewrites the shaders, too, so that they check each access
+    // to a buffer; that needs a descriptor set of the layer's own.
     const VkValidationFeatureEnableEXT enabled[] = {
-        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT,
+        VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT,
+        VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_RESERVE_BINDING_SLOT_EXT};
+    const char* kind = std::getenv("OLIVINE_VALIDATION");
     VkValidationFeaturesEXT features{VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT};
-    features.enabledValidationFeatureCount = 1;
+    features.enabledValidationFeatureCount = kind && std::strcmp(kind, "gpu") == 0 ? 3 : 1;
     features.pEnabledValidationFeatures = enabled;
     const char* extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME,
                                 VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME};
@@ -268,6 +273,7 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     if (caps.subgroup_size_pinned && subgroup_sizes.minSubgroupSize <= 16 &&
         subgroup_sizes.maxSubgroupSize >= 32 && core.vendorID == 0x8086)
         caps.subgroup_size = 16;
+    caps.max_subgroups = subgroup_sizes.maxComputeWorkgroupSubgroups;
     caps.max_threads = core.limits.maxComputeWorkGroupInvocations;
     caps.max_shared_bytes = core.limits.maxComputeSharedMemorySize;
     caps.max_range_bytes = core.limits.maxStorageBufferRange;
