@@ -4,5 +4,5 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
 use_lavapipe 128
 export OLIVINE_VALIDATION=1
-run_ops
+run_ops ""
 finish

@@ -9,10 +9,6 @@
 # and MESA_* are passed on. The mounts live in a namespace of their own and end with the command.
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
-readonly debian13="$cache/debian13"
-as_root=()
-[[ $(id -u) == 0 ]] || as_root=(sudo -n)
-
 if [[ "${1:-}" == --shell ]]; then
     shift
     passed_on=()
@@ -34,14 +30,10 @@ if [[ "${1:-}" == --shell ]]; then
         "${passed_on[@]}" "$@"
 fi
 
-[[ -e "$debian13/stamp" ]] || cannot_run "$debian13 does not exist; cmake/setup.sh --mesa26 makes it"
-"${as_root[@]}" unshare --mount true || cannot_run "entering $debian13 needs root and leave to mount"
-launcher=("$here/mesa26.sh" --shell)
-cd "$root"  # a folder that is there on the other side, too
-name_driver
+use_mesa26
 for rung in coopmat coopmat2; do
     [[ " $driver_rungs " == *" $rung "* ]] || broken "the driver has no $rung"
 done
 export OLIVINE_VALIDATION=1
-run_ops
+run_ops ""
 finish
