@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mesa 26.1's lavapipe, which runs both kinds of cooperative matrices on a CPU: every operation,
+# Mesa 26.1's lavapipe, which runs both kinds of cooperative matrices on a CPU: a few cases of every operation,
 # under validation, in the Debian 13 root that cmake/setup.sh --mesa26 makes.
 #
 #   tests/matrix/mesa26.sh [BIN [FILTER]]
@@ -31,9 +31,11 @@ if [[ "${1:-}" == --shell ]]; then
 fi
 
 use_mesa26
-for rung in coopmat coopmat2; do
-    [[ " $driver_rungs " == *" $rung "* ]] || broken "the driver has no $rung"
-done
 export OLIVINE_VALIDATION=1
-run_ops ""
+run_selftest --quick
+# A rung counts only where its shaders have run.
+for rung in coopmat coopmat2; do
+    awk -v rung="$rung" '$2 == rung && $3 > 0 { found = 1 } END { exit !found }' \
+        "$scratch/selftest" || broken "no case of $rung passed"
+done
 finish

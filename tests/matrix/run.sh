@@ -28,7 +28,7 @@ lanes=(
     cli
     cpu
 )
-readonly filtering=" sanitizers swiftshader gpuav lavapipe cpu gpu "
+readonly filtering=" sanitizers swiftshader lavapipe cpu gpu "
 ! "$root/cmake/setup.sh" --has-gpu || lanes+=(gpu)
 
 only=() filter=""
