@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Mesa 26.1's lavapipe, which runs both kinds of cooperative matrices on a CPU: a few cases of every operation,
-# under validation, in the Debian 13 root that cmake/setup.sh --mesa26 makes.
+# A few cases of every operation on Mesa 26.1's lavapipe, which runs both kinds of cooperative
+# matrices on a CPU, under validation, in the Debian 13 root that cmake/setup.sh --mesa26 makes.
 #
 #   tests/matrix/mesa26.sh [BIN [FILTER]]
 #   tests/matrix/mesa26.sh --shell COMMAND...   any command in there, in the current folder
