@@ -29,6 +29,7 @@
 
 using namespace olivine;
 using namespace olivine::selftest;
+using namespace olivine::test;
 
 namespace {
 
