@@ -12,7 +12,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 readonly root
-readonly build="$root/build" build_asan="$root/build-asan"
+readonly build="$root/build" build_asan="$root/build-asan" build_fuzz="$root/build-fuzz"
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}  # unset in some services
 readonly cache="${XDG_CACHE_HOME:-$HOME/.cache}/olivine"
 
@@ -35,12 +35,19 @@ wants() {  # lane
 
 set_up_and_build() {
     local text arguments=()
-    ! wants mesa26 || setup+=(--mesa26)
+    if wants mesa26 || wants gpuav; then setup+=(--mesa26); fi
+    ! wants fuzz || setup+=(--fuzz)
     text=$("$root/cmake/setup.sh" "${setup[@]}") || return
     [[ -z "$text" ]] || mapfile -t arguments <<<"$text"
-    "$root/cmake/build.sh" "$build" olivine olivine_tests -- "${arguments[@]}" || return
-    wants sanitizers || return 0
-    "$root/cmake/build.sh" "$build_asan" olivine_tests -- "${arguments[@]}" -DOLIVINE_SANITIZE=ON
+    "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines -- "${arguments[@]}" ||
+        return
+    if wants sanitizers || wants faults; then
+        "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults -- "${arguments[@]}" \
+            -DOLIVINE_SANITIZE=ON || return
+    fi
+    wants fuzz || return 0
+    "$root/cmake/build.sh" "$build_fuzz" olivine_fuzzers -- "${arguments[@]}" -DOLIVINE_FUZZ=ON \
+        -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang
 }
 if ! set_up_and_build; then
     echo "0 passed, 1 failed"

@@ -29,12 +29,12 @@ Case row_case(const std::string& op, const std::string& name, bool quick,
 
 std::string text_of(const Rows& shape) { return format_text("%ux%u", shape.rows, shape.cols); }
 
-// Values at the ends of the range: what a norm makes of them must be neither 0 nor infinite by
-// overflow; -0 and subnormal numbers count as 0.
+// Values of a size, among them -0 and, beside larger ones, subnormal numbers, which a device may take
+// for zeros.
 std::vector<float> values_of(const Rows& shape, float size, uint32_t seed) {
     std::vector<float> values = random_floats(size_t{shape.rows} * shape.cols, -size, size, seed);
     for (size_t i = 0; i < values.size(); i += 17)
-        values[i] = i % 2 ? -0.0f : 1e-41f;
+        values[i] = i % 2 ? -0.0f : size * 1e-41f;
     return values;
 }
 

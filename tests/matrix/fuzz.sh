@@ -1,42 +1,25 @@
 #!/usr/bin/env bash
-# Runs every fuzz target, two at a time: tests/matrix/fuzz.sh [SECONDS] [FOLDER]
+# Runs every fuzz target, two at a time: fuzz.sh [BIN]
 #
-#   SECONDS   for each target, 30 by default
-#   FOLDER    where the targets are, build-fuzz/bin by default; tests/fuzz/CMakeLists.txt says how
-#             they are built
-#
-# Beside FOLDER, in corpus/, the inputs that reached new code are kept from run to run; an input that
-# makes a target fail is left in crashes/. Exit code 0: all passed, 1: one failed, 77: cannot run.
-set -euo pipefail
-root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
-readonly root
-seconds=30 folder="$root/build-fuzz/bin"
-for argument in "$@"; do
-    if [[ $argument =~ ^[0-9]+$ ]]; then
-        seconds=$argument
-    else
-        folder=$argument
-    fi
-done
-readonly seconds folder
-
-cannot_run() {
-    echo "fuzz.sh cannot run: $*"
-    exit 77
-}
+# OLIVINE_FUZZ_SECONDS is what each target gets, 30 by default. Beside BIN (build-fuzz/bin;
+# tests/fuzz/CMakeLists.txt says how it is built), in corpus/, the inputs that reached new code are kept
+# from run to run; an input that makes a target fail is left in crashes/.
+# shellcheck source=tests/matrix/common.inc
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
+readonly folder=${1:-$root/build-fuzz/bin} each=${OLIVINE_FUZZ_SECONDS:-30}
+echo "driver: none (parsers)"
 [[ -x "$folder/fuzz_seeds" ]] || cannot_run "$folder/fuzz_seeds is not built"
 work=$(cd "$folder/.." && pwd)
 readonly work
 mkdir -p "$work/corpus" "$work/crashes"
-seeds=$(mktemp -d)
-trap 'rm -rf "$seeds"' EXIT
+seeds="$scratch"
 "$folder/fuzz_seeds" "$seeds"
 
 # A header may take half a second and 256 MiB; the sanitizers take their share on top.
 readonly limits=(-timeout=2 -rss_limit_mb=512 -malloc_limit_mb=256 -max_len=65536)
 
 run_target() {  # name
-    local code=0 options=("${limits[@]}" "-max_total_time=$seconds" -print_final_stats=1
+    local code=0 options=("${limits[@]}" "-max_total_time=$each" -print_final_stats=1
         "-artifact_prefix=$work/crashes/$1-")
     [[ ! -e "$root/tests/fuzz/$1.dict" ]] || options+=("-dict=$root/tests/fuzz/$1.dict")
     mkdir -p "$work/corpus/$1"
@@ -67,13 +50,11 @@ for target in "${targets[@]}"; do
 done
 wait
 
-passed=0 failed=0
 for target in "${targets[@]}"; do
     if [[ "$(cat "$seeds/$target.code" 2>/dev/null)" == 0 ]]; then
         passed=$((passed + 1))
     else
-        failed=$((failed + 1))
+        broken "$target failed"
     fi
 done
-echo "$passed passed, $failed failed"
-((failed == 0))
+finish

@@ -108,12 +108,13 @@ def regressions(key, row, before):
 def main():
     tables, results = map(pathlib.Path, sys.argv[1:3])
     update = sys.argv[3:] == ["--update"]
-    faults, compiled, shaders, changed = [], set(), [], 0
+    faults, compiled, shaders, changed, pipelines = [], set(), [], 0, 0
     for path in sorted(results.glob("*.jsonl")):
         family = path.stem
         driver, shaders, rows = read_results(path)
         print_table(family, driver, rows)
         compiled.update(key[0] for key in rows)
+        pipelines += len(rows)
         for key in sorted(rows):
             for column in IN_MEMORY:
                 if rows[key][column] != "0":
@@ -151,7 +152,8 @@ def main():
         print(f"FAILED {fault}")
     if changed:
         print(f"{changed} pipelines differ from their tables: run with --update to keep that.")
-    print(f"{len(compiled)} of {len(shaders)} shaders are compiled, {len(faults)} failures")
+    print(f"{len(compiled)} of {len(shaders)} shaders are compiled.")
+    print(f"{max(0, pipelines - len(faults))} passed, {len(faults)} failed, 0 skipped")
     return 1 if faults else 0
 
 

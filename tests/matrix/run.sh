@@ -20,12 +20,15 @@ readonly logs="$root/build/logs"
 lanes=(
     sanitizers
     swiftshader
+    faults
+    fuzz
     gpuav
     mesa26
     lavapipe4
     lavapipe16
     lavapipe
     cli
+    radv
     cpu
 )
 readonly filtering=" sanitizers swiftshader lavapipe cpu gpu "
