@@ -7,6 +7,7 @@
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
+#include "engine/shader_folder.h"
 #include "engine/vma.h"
 
 namespace olivine {
@@ -163,6 +164,8 @@ void complete(Device::Impl& impl) {
     impl.budget = impl.info.memory_bytes;
     if (impl.options.memory_budget > 0)
         impl.budget = std::min(impl.budget, impl.options.memory_budget);
+    if (!impl.options.shaders)
+        impl.options.shaders = open_shader_folder("");
     load_pipeline_cache(impl);
 }
 
@@ -378,6 +381,8 @@ RungSet Device::rungs(const std::string& work) const {
 void Device::set_aside(const std::string& work, Rung rung, bool aside) {
     impl_->aside[work].set(rung, aside);
 }
+
+ShaderFolder* Device::shaders() const { return impl_->options.shaders.get(); }
 
 Counters& Device::counters() { return impl_->counters; }
 

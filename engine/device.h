@@ -14,7 +14,8 @@
 
 namespace olivine {
 
-struct HostDevice;  // engine/host_device.h
+struct HostDevice;   // engine/host_device.h
+class ShaderFolder;  // engine/shader_folder.h
 
 struct DeviceInfo {
     uint32_t index = 0;        // for --device
@@ -44,6 +45,8 @@ struct DeviceOptions {
     // buffers have no memory and a Recorder is never finished. So it works on drivers without a device
     // behind them, and widths cost nothing.
     bool compile_only = false;
+    // Shaders to be compiled now; null: of the environment's OLIVINE_SHADER_DIR, or those embedded.
+    std::shared_ptr<ShaderFolder> shaders;
     // For tests, so that software drivers run what otherwise only GPUs do.
     uint64_t max_range_bytes = 0;   // lowers the capability of that name; 0 = the device's own
     bool as_gpu = false;            // wide workgroups, every available rung, and memory that the host
@@ -82,6 +85,9 @@ public:
     RungSet rungs(const std::string& work) const;
     // From now on `work`, and what is recorded for any class of it, does without the rung, or no more.
     void set_aside(const std::string& work, Rung rung, bool aside = true);
+
+    // Null where only the embedded shaders run.
+    ShaderFolder* shaders() const;
 
     Counters& counters();
     uint64_t bytes_in(Arena arena) const;

@@ -13,7 +13,7 @@ namespace olivine {
 
 struct PipelineSpec {
     const char* name;                 // for messages: shader and variant
-    std::span<const uint32_t> spirv;  // stays valid for the program's life
+    std::span<const uint32_t> spirv;  // stays valid as long as the device
     uint32_t buffers;                 // bindings 0 to buffers - 1
     uint32_t push_bytes;
     uint32_t threads;                 // specialization constant 0, the workgroup's x size

@@ -123,6 +123,17 @@ void add_device_flags(CLI::App& app, Flags& flags) {
              std::string("Exact arithmetic, or the fastest that the device has; default: ") +
                  (flags.precision == Precision::f32 ? "f32" : "auto"),
              [&](const std::string& text) { flags.precision = parse_precision(text); });
+    add_shader_flag(app, flags);
+}
+
+void add_shader_flag(CLI::App& app, Flags& flags) {
+    add_text(app, "--shader-dir", "FOLDER",
+             "A copy of shaders/: what differs there from the build is compiled and used",
+             [&](const std::string& text) {
+                 if (text.empty())
+                     fail_usage("--shader-dir is empty; it is a folder.");
+                 flags.shader_dir = text;
+             });
 }
 
 void add_context_flags(CLI::App& app, Flags& flags) {

@@ -33,6 +33,7 @@ struct Flags {
     uint64_t vram_budget = 0;  // bytes, 0 = what the device has
     RungSet disabled;
     Precision precision = Precision::automatic;
+    std::string shader_dir;  // "" = the environment's, or none
     bool verbose = false;
 
     ContextOptions context;
@@ -51,7 +52,9 @@ struct Flags {
 
 void add_model_flag(CLI::App& app, Flags& flags);    // -m --mmproj
 void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
-void add_device_flags(CLI::App& app, Flags& flags);  // --device --vram-budget --disable --precision
+// --device --vram-budget --disable --precision --shader-dir
+void add_device_flags(CLI::App& app, Flags& flags);
+void add_shader_flag(CLI::App& app, Flags& flags);  // --shader-dir
 void add_context_flags(CLI::App& app, Flags& flags);  // --ctx --kv
 void add_answer_flags(CLI::App& app, Flags& flags);   // -n, sampling, --system --stop
 

@@ -12,6 +12,7 @@
 #include "app/cli/selftest_report.h"
 #include "app/cli/session.h"
 #include "engine/error.h"
+#include "engine/shader_folder.h"
 
 namespace olivine {
 namespace {
@@ -32,6 +33,12 @@ void save(const char* flag, const std::string& path, const std::string& text) {
     std::ofstream file(path, std::ios::binary);
     file << text;
     if (!file.flush())
+        fail(Fault::bad_input, "%s: %s cannot be written.", flag, path.c_str());
+}
+
+// Before the cases run, which may take minutes.
+void check_writable(const char* flag, const std::string& path) {
+    if (!path.empty() && path != "-" && !std::ofstream(path, std::ios::app))
         fail(Fault::bad_input, "%s: %s cannot be written.", flag, path.c_str());
 }
 
@@ -63,21 +70,31 @@ int replay(const SelftestFlags& flags) {
     return outcome.status == Status::pass ? kExitDone : kExitFailed;
 }
 
+std::vector<Outcome> run_cases(selftest::Options options) {
+    ProgressBar bar("selftest");
+    options.progress = [&](size_t done, size_t total, const Outcome& next) {
+        bar.show(format_text("%zu of %zu  %s/%s/%s", done, total, next.op.c_str(),
+                             next.variant.c_str(), next.name.c_str()));
+        return !platform::interrupted();
+    };
+    return selftest::run(options);
+}
+
 int run(SelftestFlags& flags) {
+    if (flags.json == "-" && flags.junit == "-")
+        fail_usage("--json and --junit cannot both be standard output.");
     flags.options.device = flags.device;
     flags.options.cache_folder = platform::cache_folder();
+    flags.options.shaders = open_shader_folder(flags.shader_dir);
     const DeviceInfo info = device_info(flags);
     note("testing " + info.name + " (" + info.driver + ").");
     if (!flags.replay.empty())
         return replay(flags);
 
-    ProgressBar bar("selftest");
-    flags.options.progress = [&](size_t done, size_t total, const Outcome& next) {
-        bar.show(format_text("%zu of %zu  %s/%s/%s", done, total, next.op.c_str(),
-                             next.variant.c_str(), next.name.c_str()));
-        return !platform::interrupted();
-    };
-    const std::vector<Outcome> outcomes = selftest::run(flags.options);
+    check_writable("--json", flags.json);
+    check_writable("--junit", flags.junit);
+    platform::watch_interrupts();
+    const std::vector<Outcome> outcomes = run_cases(flags.options);
     if (!flags.json.empty())
         save("--json", flags.json, json_text(outcomes, info));
     if (!flags.junit.empty())
@@ -135,6 +152,7 @@ Command add_selftest(CLI::App& app) {
              [flags](const std::string& given) {
                  flags->device = static_cast<uint32_t>(parse_count("--device", given, 0, 1023));
              });
+    add_shader_flag(app, *flags);
     return [flags] { return run(*flags); };
 }
 

@@ -11,6 +11,7 @@
 #include "app/cli/platform.h"
 #include "app/cli/progress.h"
 #include "engine/error.h"
+#include "engine/shader_folder.h"
 #include "model/sizes.h"
 
 namespace olivine {
@@ -108,6 +109,7 @@ DeviceOptions device_options(const Flags& flags) {
     options.disabled = flags.disabled;
     options.precision = flags.precision;
     options.cache_folder = platform::cache_folder();
+    options.shaders = open_shader_folder(flags.shader_dir);
     return options;
 }
 

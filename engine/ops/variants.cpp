@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/shader_folder.h"
 #include "engine/spirv_table.h"
 
 namespace olivine {
@@ -9,13 +10,15 @@ namespace olivine {
 const Pipeline& Variants::get(const std::string& shader, uint32_t threads,
                               const std::vector<uint32_t>& constants) {
     Pipeline& pipeline = pipelines_[Key{shader, threads, constants}];
-    if (!pipeline)
+    if (!pipeline) {
+        ShaderFolder* folder = device_.shaders();
         pipeline = Pipeline(device_, {.name = shader.c_str(),
-                                      .spirv = spirv(shader),
+                                      .spirv = folder ? folder->spirv(shader) : spirv(shader),
                                       .buffers = buffers_,
                                       .push_bytes = push_bytes_,
                                       .threads = threads,
                                       .constants = constants});
+    }
     return pipeline;
 }
 

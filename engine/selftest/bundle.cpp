@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "engine/shader_folder.h"
 
 namespace olivine::selftest {
 namespace {
@@ -214,8 +215,9 @@ Outcome Bundle::run() {
     Recorder recorder(device_, "replay");
     for (size_t i = 0; i < dispatches_.size(); ++i) {
         const Dispatch& one = dispatches_[i];
+        ShaderFolder* folder = device_.shaders();
         const Pipeline pipeline(device_, {.name = one.shader.c_str(),
-                                          .spirv = spirv_[i],
+                                          .spirv = folder ? folder->spirv(one.shader) : spirv_[i],
                                           .buffers = static_cast<uint32_t>(one.buffers.size()),
                                           .push_bytes = static_cast<uint32_t>(one.params.size() * 4),
                                           .threads = one.threads,

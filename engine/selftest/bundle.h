@@ -28,7 +28,8 @@ public:
     // Throws bad_file, out_of_memory.
     Bundle(Device& device, const std::string& folder);
 
-    // Runs it once. Says whether what was wrong still is.
+    // Runs it once, with the shaders of the device's folder if it has one. Says whether what was wrong
+    // still is.
     Outcome run();
 
 private:

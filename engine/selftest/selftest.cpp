@@ -52,10 +52,12 @@ bool applies(const Case& c, const Setting& setting) {
     return std::find(c.rungs.begin(), c.rungs.end(), *setting.top) != c.rungs.end();
 }
 
-// The environment's OLIVINE_DISABLE and what the device lacks.
-std::string why_missing(const DeviceInfo& info, const Setting& setting) {
-    if (!setting.top || info.capabilities.available.has(*setting.top))
+// `allowed`: what the device has less the environment's OLIVINE_DISABLE.
+std::string why_missing(const RungSet& available, const RungSet& allowed, const Setting& setting) {
+    if (!setting.top || allowed.has(*setting.top))
         return {};
+    if (available.has(*setting.top))
+        return format_text("OLIVINE_DISABLE switches %s off", name(*setting.top));
     return format_text("the device has no %s", name(*setting.top));
 }
 
@@ -63,6 +65,7 @@ DeviceOptions options_for(const Options& options, const Setting& setting) {
     DeviceOptions device;
     device.index = options.device;
     device.cache_folder = options.cache_folder;
+    device.shaders = options.shaders;
     device.precision = Precision::automatic;
     device.as_gpu = setting.as_gpu || (setting.top && *setting.top > Rung::storage16);
     RungSet all;
@@ -88,6 +91,11 @@ struct Bench {
     Ops ops;
 };
 
+// A lost device, or a shader that does not compile: the next case would say the same.
+bool ends_all(const Error& error) {
+    return error.fault() == Fault::device_lost || error.fault() == Fault::bad_input;
+}
+
 // A case with its inputs on the device and its pipelines on their way.
 struct Prepared {
     std::unique_ptr<Scene> scene;
@@ -100,7 +108,7 @@ Prepared prepare_case(const Case& c, Bench& bench, const Options& options) {
         c.build(*prepared.scene);
         prepared.scene->compile();
     } catch (const Error& error) {
-        if (error.fault() == Fault::device_lost)
+        if (ends_all(error))
             throw;
         prepared.failure = error.what();
     }
@@ -133,7 +141,7 @@ void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Op
         if (outcome.reason.empty() && bench.device.validation_messages() != messages)
             outcome.reason = "the validation layers have something to say";
     } catch (const Error& error) {
-        if (error.fault() == Fault::device_lost)
+        if (ends_all(error))
             throw;
         outcome.reason = error.what();
     }
@@ -167,8 +175,11 @@ std::vector<Outcome> run(const Options& options) {
 
     DeviceOptions first;
     first.index = options.device;
-    const DeviceInfo info = Device(first).info();
-    const bool software = info.capabilities.software;
+    const Capabilities capabilities = Device(first).capabilities();
+    const bool software = capabilities.software;
+    first.precision = Precision::automatic;
+    first.as_gpu = true;
+    const RungSet allowed = Device(first).capabilities().enabled;
 
     struct Job {
         const Case* what;
@@ -183,7 +194,7 @@ std::vector<Outcome> run(const Options& options) {
         if (!options.rungs.empty() &&
             std::find(options.rungs.begin(), options.rungs.end(), rung) == options.rungs.end())
             continue;
-        const std::string missing = why_missing(info, setting);
+        const std::string missing = why_missing(capabilities.available, allowed, setting);
         std::vector<std::string> skipped;  // operations, each said once
         for (const Case& c : cases) {
             if (!applies(c, setting) || (options.quick && !c.quick) ||
@@ -227,6 +238,7 @@ std::vector<Outcome> run(const Options& options) {
 Outcome replay(const std::string& folder, const Options& options) {
     DeviceOptions everything;
     everything.index = options.device;
+    everything.shaders = options.shaders;
     everything.precision = Precision::automatic;
     everything.as_gpu = true;  // the bundle says what runs; here, all must be allowed to
     Device device(everything);

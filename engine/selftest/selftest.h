@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct Outcome {
 struct Options {
     std::optional<uint32_t> device;
     std::string cache_folder;       // of the pipeline cache; empty = none
+    std::shared_ptr<ShaderFolder> shaders;  // to be tested in place of the embedded ones; or null
     std::string filter;             // ECMAScript regular expression on "op/variant/name"; empty = all
     std::vector<std::string> rungs; // "tier0" and names of rungs; empty = all
     bool quick = false;             // a few of each
@@ -41,11 +43,12 @@ struct Options {
 // Names that Options::rungs takes: "tier0", then every rung.
 std::vector<std::string> rung_names();
 
-// Throws bad_input for a filter or rung that is none, no_device, device_lost, cancelled.
+// Throws bad_input for a filter or rung that is none and for a shader that does not compile,
+// no_device, device_lost, cancelled.
 std::vector<Outcome> run(const Options& options);
 
 // Runs a failed case again as its bundle has it: the same SPIR-V on the same bytes, on any device.
-// Throws bad_file.
+// With Options::shaders, the shaders of that folder on the same bytes. Throws bad_file.
 Outcome replay(const std::string& folder, const Options& options);
 
 }  // namespace olivine::selftest
