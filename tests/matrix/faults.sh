@@ -35,5 +35,5 @@ run_on() {  # driver's name, ICD file, scenarios...
     fi
 }
 run_on lavapipe "$lavapipe"
-run_on swiftshader "$cache/swiftshader/vk_swiftshader_icd.json" list
+run_on swiftshader "$cache/swiftshader/vk_swiftshader_icd.json" list checked
 finish
