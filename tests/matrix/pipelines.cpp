@@ -197,7 +197,7 @@ constexpr void (*kRecorded[])(Scene&, const Config&) = {
     sampling,   picture_pixels, picture_layers, picture_projector,
 };
 
-#define OLIVINE_SHADER(name) #name,
+#define OLIVINE_SHADER(name, ...) #name,
 constexpr const char* kShaders[] = {
 #include "shader_list.inc"
 };
