@@ -260,7 +260,8 @@ Findings prepare(Device& device, const Workload& workload, const std::string& fi
     const std::string memory = device.shaders() ? "" : file;
     Findings findings;
     const std::string key = key_of(device, workload);
-    if (!memory.empty()) {
+    const bool remembers = !memory.empty() && !device.shaders();  // a shader under work is new each time
+    if (remembers) {
         const Json known = load(memory);
         if (known.contains(key) && recall(device, known[key], findings))
             return findings;
@@ -279,7 +280,7 @@ Findings prepare(Device& device, const Workload& workload, const std::string& fi
             choose_linear(device, ops, type, tokens, aside, findings);
     for (const bool decode : {false, true})
         choose_attention(device, ops, workload, decode, aside, findings);
-    if (!memory.empty())
+    if (remembers)
         remember(memory, key, aside, findings);
     return findings;
 }
