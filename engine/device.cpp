@@ -108,6 +108,7 @@ void create_device(Device::Impl& impl) {
     VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, next};
     v13.shaderIntegerDotProduct = rungs.has(Rung::int_dot);
     v13.synchronization2 = VK_TRUE;
+    v13.maintenance4 = rungs.has(Rung::coopmat2);  // its shaders state workgroup sizes as 1.3 does
     v13.subgroupSizeControl = caps.subgroup_size_pinned;
     v13.computeFullSubgroups = caps.subgroup_size_pinned;
     VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13};

@@ -1,7 +1,9 @@
 #include "engine/ops/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -15,9 +17,85 @@ namespace {
 // compile the unrolled queries on one thread before the first token.
 uint32_t queries_per_tile(const Device& device) { return device.capabilities().software ? 4 : 8; }
 
+constexpr uint32_t rounded_up(uint32_t value, uint32_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+// For rows [first, end).
+shader::AttentionParams params_of(const KvLayer& layer, uint32_t first, uint32_t end,
+                                  const HeadShape& shape, float softcap, const Activation& dst) {
+    assert(first < end && end <= dst.rows);
+    assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
+    return {.heads = shape.heads,
+            .kv_heads = shape.kv_heads,
+            .head_dim = shape.head_dim,
+            .padded_dim = shape.padded_dim(),
+            .first_row = first,
+            .rows = end,
+            .capacity = layer.capacity,
+            .window = layer.window,
+            .dst_stride = dst.stride,
+            .softcap = softcap};
+}
+
+// What one workgroup of a shader with matrices takes on: queries, keys at a time, the head's width in
+// whole matrices.
+struct MatrixTile {
+    uint32_t rows = 0, keys = 0, dim = 0, subgroups = 0;
+};
+
+// Shared memory of shaders/include/attention_tile.glsl, and of the shader itself.
+uint32_t shared_bytes(const MatrixTile& tile, KvType type, uint32_t matrix_cols, Rung rung) {
+    uint32_t bytes = (tile.rows + tile.keys) * (tile.dim + 8) * 2 + tile.rows * 12;
+    if (type == KvType::f32)
+        bytes += tile.keys * 8;
+    if (rung == Rung::coopmat)
+        bytes += tile.rows * ((std::max(tile.keys, tile.subgroups * matrix_cols) + 4) * 4 +
+                              (tile.keys + 8) * 2);
+    return bytes;
+}
+
+// Rows are 0 where no tile fits.
+MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType type, Rung rung) {
+    const auto& [m, n, k] = caps.coopmat;
+    // Queries that share every key a workgroup reads. The smaller tiles are for wide heads where
+    // shared memory is scarce.
+    for (const auto& [rows, keys] : {std::pair{64u, 32u}, {32u, 32u}, {16u, 32u}, {16u, 16u}}) {
+        if (rows % m != 0 || keys % n != 0 || keys % k != 0)
+            continue;
+        // With coopmat2 a subgroup owns whole rows; else all share the tile's blocks.
+        const uint32_t subgroups = rung == Rung::coopmat2 ? std::min(rows / m, 4u) : 4;
+        // In attention_coopmat2.comp two matrices hold the output of a head wider than 128.
+        const uint32_t parts = rung == Rung::coopmat2 && shape.head_dim > 128 ? 2 : 1;
+        const MatrixTile tile{rows, keys, rounded_up(shape.head_dim, parts * std::max(n, k)),
+                              subgroups};
+        const uint32_t threads = subgroups * caps.subgroup_size;
+        // Eight lanes copy a row, and with coopmat as many threads as there are for a row.
+        if (caps.subgroup_size % 8 == 0 && std::has_single_bit(threads) &&
+            threads <= caps.max_threads && (rung == Rung::coopmat2 || threads >= rows) &&
+            rows >= shape.heads / shape.kv_heads &&
+            shared_bytes(tile, type, n, rung) <= caps.max_shared_bytes)
+            return tile;
+    }
+    return {};
+}
+
 }  // namespace
 
-Attention::Attention(Device& device) : variants_(device, "attention", 7, sizeof(shader::AttentionParams)) {}
+Attention::Attention(Device& device)
+    : variants_(device, "attention", 7, sizeof(shader::AttentionParams)),
+      matrices_(device, "attention", 5, sizeof(shader::AttentionParams)) {}
+
+std::string Attention::work(const HeadShape& shape, KvType type, bool decode) {
+    return std::string("attention ") + (type == KvType::f32 ? "f32 " : "f16 ") +
+           std::to_string(shape.head_dim) + (decode ? " decode" : " prefill");
+}
+
+std::vector<Rung> Attention::candidates(KvType, bool decode) {
+    if (decode)
+        return {};
+    return {Rung::coopmat2, Rung::coopmat};
+}
 
 std::string Attention::work(const HeadShape& shape, KvType type, bool decode) {
     return format_text("attention %s %u %s", type == KvType::f32 ? "f32" : "f16", shape.head_dim,
@@ -38,12 +116,23 @@ uint64_t Attention::arrivals_bytes(const HeadShape& shape, uint32_t rows) {
     return uint64_t{rows} * shape.kv_heads * 4;
 }
 
+std::optional<Rung> Attention::rung(const HeadShape& shape, KvType type, bool decode) const {
+    const Device& device = variants_.device();
+    const RungSet rungs = device.rungs(work(shape, type, decode));
+    for (const Rung each : candidates(type, decode))
+        if (rungs.has(each) && matrix_tile(device.capabilities(), shape, type, each).rows > 0)
+            return each;
+    return {};
+}
+
 void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer& layer,
                                const Slice& rows, const HeadShape& shape, float softcap,
                                const Activation& dst, const AttentionScratch& scratch,
                                uint32_t first, uint32_t count) {
     const uint32_t group = shape.heads / shape.kv_heads;
     const Range range{first, count > 0 ? first + count : dst.rows};
+    if (const auto with = rung(shape, layer.type, false))
+        return record_matrices(recorder, *with, q, layer, rows, range, shape, softcap, dst);
     record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q, layer,
            rows, range, shape, softcap, dst, scratch);
 }
@@ -56,27 +145,33 @@ void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer&
     record(recorder, 1, split, grid, q, layer, rows, {0, dst.rows}, shape, softcap, dst, scratch);
 }
 
+void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q,
+                                const KvLayer& layer, const Slice& rows, Range range,
+                                const HeadShape& shape, float softcap, const Activation& dst) {
+    const Capabilities& caps = matrices_.device().capabilities();
+    const MatrixTile tile = matrix_tile(caps, shape, layer.type, with);
+    const uint32_t group = shape.heads / shape.kv_heads, tokens = tile.rows / group;
+    const Pipeline& pipeline = matrices_.get(
+        std::string("attention_") + (layer.type == KvType::f32 ? "f32_" : "f16_") + name(with),
+        tile.subgroups * caps.subgroup_size,
+        {group, tile.rows, tile.keys, tile.dim, tile.subgroups, caps.coopmat.m, caps.coopmat.n,
+         caps.coopmat.k, softcap > 0 ? 1u : 0u});
+    recorder.dispatch(pipeline, {q, layer.keys, layer.values, rows, dst.slice},
+                      params_of(layer, range.first, range.end, shape, softcap, dst),
+                      {.x = shape.kv_heads, .y = (range.end - range.first + tokens - 1) / tokens});
+}
+
 void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid,
                        const Slice& q, const KvLayer& layer, const Slice& rows, Range range,
                        const HeadShape& shape, float softcap, const Activation& dst,
                        const AttentionScratch& scratch) {
-    assert(range.first < range.end && range.end <= dst.rows);
-    assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
     const uint32_t threads = variants_.subgroup_threads();
     const uint32_t quads = (shape.padded_dim() / 4 + threads - 1) / threads;
     const Pipeline& pipeline = variants_.get(
         "attention_" + variants_.kv_suffix(layer.type) + variants_.subgroup_suffix(), threads,
         {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u});
-    const shader::AttentionParams params{.heads = shape.heads,
-                                         .kv_heads = shape.kv_heads,
-                                         .head_dim = shape.head_dim,
-                                         .padded_dim = shape.padded_dim(),
-                                         .first_row = range.first,
-                                         .rows = range.end,
-                                         .capacity = layer.capacity,
-                                         .window = layer.window,
-                                         .dst_stride = dst.stride,
-                                         .softcap = softcap};
+    const shader::AttentionParams params =
+        params_of(layer, range.first, range.end, shape, softcap, dst);
     const std::initializer_list<Slice> buffers = {q,    layer.keys,   layer.values,    rows,
                                                   dst.slice, scratch.parts, scratch.arrivals};
     if (grid.buffer)

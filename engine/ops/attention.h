@@ -1,6 +1,11 @@
 // Tiled causal attention over the cache, global or sliding-window, grouped queries, soft cap.
-// Shader: shaders/attention.comp
+// Shaders: shaders/attention.comp; for prompts, shaders/attention_coopmat.comp and
+// shaders/attention_coopmat2.comp, whose operands are halves
 #pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "engine/ops/activation.h"
 #include "engine/ops/kv_layer.h"
@@ -46,6 +51,15 @@ public:
     static uint64_t parts_bytes(const HeadShape& shape, uint32_t rows);
     static uint64_t arrivals_bytes(const HeadShape& shape, uint32_t rows);
 
+    // What Device::rungs and Device::set_aside know a class of shapes by:
+    // "attention <f32|f16> <head_dim> <decode|prefill>".
+    static std::string work(const HeadShape& shape, KvType type, bool decode);
+    // Rungs above storage16 that have a shader for it, best first.
+    static std::vector<Rung> candidates(KvType type, bool decode);
+    // What runs: the first of them that the device has, that is not set aside for the class, and
+    // whose tiles fit into a workgroup. Nothing: the plain shader, of f32 operands.
+    std::optional<Rung> rung(const HeadShape& shape, KvType type, bool decode) const;
+
 private:
     struct Range {
         uint32_t first, end;  // rows
@@ -53,7 +67,10 @@ private:
     void record(Recorder& recorder, uint32_t tokens, bool split, const Slice& grid, const Slice& q,
                 const KvLayer& layer, const Slice& rows, Range range, const HeadShape& shape,
                 float softcap, const Activation& dst, const AttentionScratch& scratch);
-    Variants variants_;
+    void record_matrices(Recorder& recorder, Rung with, const Slice& q, const KvLayer& layer,
+                         const Slice& rows, Range range, const HeadShape& shape, float softcap,
+                         const Activation& dst);
+    Variants variants_, matrices_;
 };
 
 }  // namespace olivine

@@ -1,185 +1,13 @@
-#include <algorithm>
-#include <bit>
+#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
-#include <cmath>
 
-#include "shaders/params.h"
-#include "tests/support/device.h"
-#include "engine/selftest/guarded.h"
-#include "engine/selftest/kv.h"
-#include "engine/selftest/reference.h"
+#include "tests/ops/attention_scene.h"
 
 namespace olivine::test {
 namespace {
 
-// Probabilities of some hundred keys and an output of their weighted values, in f32.
-// Measured 3e-14 at most with f32 and f16 caches alike (the reference sees the halves' values).
-constexpr double kBar = 1e-10;
-
-struct Case {
-    HeadShape shape;
-    KvType type = KvType::f32;
-    uint32_t window = 0;  // 0 = all
-    float cap = 0;
-    uint32_t capacity = 0;  // 0 = as many as there are positions
-    std::vector<shader::Row> rows;
-};
-
-shader::Row row_at(uint32_t position, uint32_t sequence = 0) {
-    return {.token = 0, .position = position, .sequence = sequence, .last_visible = position};
-}
-
-std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
-    std::vector<shader::Row> rows;
-    for (uint32_t i = 0; i < count; ++i)
-        rows.push_back(row_at(first + i));
-    return rows;
-}
-
-// A case's buffers. Slots that no row may look at are not numbers, so that one look shows.
-class Scene {
-public:
-    Scene(OpTest& test, const Case& c)
-        : case_(c),
-          count_(static_cast<uint32_t>(c.rows.size())),
-          sequences_(sequences(c)),
-          length_(length(c)),
-          kv(test.device, c.shape, c.type, sequences_, c.capacity ? c.capacity : length_, c.window),
-          q(test.device, uint64_t{count_} * c.shape.heads * c.shape.padded_dim() * 4),
-          rows(guarded(test.device, c.rows)),
-          dst(test.device, count_, c.shape.heads * c.shape.head_dim),
-          parts(test.device, Attention::parts_bytes(c.shape, count_)),
-          arrivals(guarded(test.device, std::vector<uint32_t>(size_t{count_} * c.shape.kv_heads))) {
-        fill();
-    }
-
-    AttentionScratch scratch() const { return {parts.slice(), arrivals.slice()}; }
-
-    void check() const {
-        CHECK(nmse(want_, dst.read()) < kBar);
-        CHECK(dst.intact());
-        CHECK(q.intact());
-        CHECK(kv.intact());
-        CHECK(parts.intact());
-        CHECK(arrivals.intact());
-        CHECK(arrivals.read<uint32_t>() ==
-              std::vector<uint32_t>(size_t{count_} * case_.shape.kv_heads, 0));
-    }
-    // The same for rows [first, first + count) alone: the others, and the scratch, are as they
-    // were.
-    void check_range(uint32_t first, uint32_t count) const {
-        const size_t width = size_t{case_.shape.heads} * case_.shape.head_dim;
-        const std::vector<float> got = dst.read();
-        CHECK(nmse(std::span(want_).subspan(first * width, count * width),
-                   std::span(got).subspan(first * width, count * width)) < kBar);
-        uint32_t touched = 0;
-        for (size_t i = 0; i < got.size(); ++i)
-            touched += (i / width < first || i / width >= first + count) &&
-                       std::bit_cast<uint32_t>(got[i]) != kPoison;
-        for (const uint32_t word : parts.read<uint32_t>())
-            touched += word != kPoison;
-        CHECK(touched == 0);
-        CHECK(dst.intact());
-        CHECK(parts.intact());
-    }
-    void forget() {
-        dst.write(
-            std::vector<float>(size_t{count_} * case_.shape.heads * case_.shape.head_dim, NAN));
-    }
-
-private:
-    static uint32_t sequences(const Case& c) {
-        uint32_t count = 1;
-        for (const shader::Row& row : c.rows)
-            count = std::max(count, row.sequence + 1);
-        return count;
-    }
-    static uint32_t length(const Case& c) {
-        uint32_t positions = 1;
-        for (const shader::Row& row : c.rows)
-            positions = std::max({positions, row.position + 1, row.last_visible + 1});
-        return positions;
-    }
-
-    bool visible(const shader::Row& row, uint32_t key) const {
-        const uint32_t distance = key > row.position ? key - row.position : row.position - key;
-        return key <= row.last_visible && (case_.window == 0 || distance < case_.window);
-    }
-
-    void fill() {
-        const HeadShape& shape = case_.shape;
-        const uint32_t width = shape.head_dim, padded = shape.padded_dim();
-        const auto random = [&](size_t n, uint32_t seed) {
-            std::vector<float> values = random_floats(n, -1, 1, seed);
-            if (case_.type == KvType::f16)
-                for (float& value : values)
-                    value = std::round(value * 1024) / 1024;  // a half holds it exactly
-            return values;
-        };
-        const size_t each = size_t{length_} * shape.kv_heads * width;
-        const std::vector<float> keys = random(sequences_ * each, 1);
-        const std::vector<float> values = random(sequences_ * each, 2);
-        const std::vector<float> queries =
-            random_floats(size_t{count_} * shape.heads * width, -1, 1, 3);
-
-        // The cache: NaN, then the positions that some row of the step may see.
-        std::vector<float> key_plane(kv.count(), NAN), value_plane(kv.count(), NAN);
-        for (uint32_t s = 0; s < sequences_; ++s) {
-            for (uint32_t p = 0; p < length_; ++p) {
-                const bool needed = std::any_of(
-                    case_.rows.begin(), case_.rows.end(),
-                    [&](const shader::Row& row) { return row.sequence == s && visible(row, p); });
-                for (uint32_t h = 0; needed && h < shape.kv_heads; ++h) {
-                    const size_t from = ((size_t{s} * length_ + p) * shape.kv_heads + h) * width;
-                    const size_t to = kv.index(s, p, h);
-                    std::fill_n(key_plane.begin() + to, padded, 0.0f);
-                    std::fill_n(value_plane.begin() + to, padded, 0.0f);
-                    std::copy_n(keys.begin() + from, width, key_plane.begin() + to);
-                    std::copy_n(values.begin() + from, width, value_plane.begin() + to);
-                }
-            }
-        }
-        kv.write_keys(key_plane);
-        kv.write_values(value_plane);
-
-        std::vector<float> q_plane;
-        for (uint32_t r = 0; r < count_; ++r) {
-            const shader::Row& row = case_.rows[r];
-            for (uint32_t h = 0; h < shape.heads; ++h) {
-                const auto from = queries.begin() + (size_t{r} * shape.heads + h) * width;
-                const std::vector<double> query(from, from + width);
-                q_plane.insert(q_plane.end(), from, from + width);
-                q_plane.resize(q_plane.size() + padded - width, 0.0f);
-
-                const uint32_t kv_head = h / (shape.heads / shape.kv_heads);
-                std::vector<double> k, v;
-                std::vector<uint32_t> seen;
-                for (uint32_t p = 0; p < length_; ++p) {
-                    const size_t at =
-                        ((size_t{row.sequence} * length_ + p) * shape.kv_heads + kv_head) * width;
-                    k.insert(k.end(), keys.begin() + at, keys.begin() + at + width);
-                    v.insert(v.end(), values.begin() + at, values.begin() + at + width);
-                    if (visible(row, p))
-                        seen.push_back(p);
-                }
-                const std::vector<double> out = attention(query, k, v, seen, case_.cap);
-                want_.insert(want_.end(), out.begin(), out.end());
-            }
-        }
-        q.write(q_plane);
-    }
-
-    const Case& case_;
-    uint32_t count_, sequences_, length_;
-    std::vector<double> want_;
-
-public:
-    GuardedKv kv;
-    Guarded q, rows;
-    GuardedRows dst;
-    Guarded parts, arrivals;
-};
+using namespace attention_cases;
 
 void check_prefill(OpTest& test, const Case& c) {
     CAPTURE(c.shape.heads, c.shape.kv_heads, c.shape.head_dim, c.window, c.cap, c.capacity,
@@ -227,29 +55,21 @@ std::vector<KvVariant> picture_variants() {
     return list;
 }
 
-}  // namespace
-
-TEST_CASE("attention over a prompt", "[op][attention]") {
-    const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
-    OpTest test(variant);
+void check_prompts(OpTest& test, KvType type) {
     for (const uint32_t count : {1u, 2u, 9u, 33u})
         check_prefill(test, {.shape = kNarrow, .type = type, .rows = consecutive(0, count)});
     for (const uint32_t count : {1u, 9u})
         check_prefill(test, {.shape = kWide, .type = type, .rows = consecutive(0, count)});
-    if (variant != "all rungs")
-        return;
-    // One query head a key; a head that fills whole vectors; more query heads than a tile has
-    // places.
+}
+
+// One query head a key; a head that fills whole vectors; more query heads than a tile has places.
+void check_shapes(OpTest& test, KvType type) {
     for (const HeadShape& shape : {HeadShape{3, 3, 18}, HeadShape{4, 1, 32}, HeadShape{12, 1, 32}})
         for (const uint32_t count : {1u, 13u})
             check_prefill(test, {.shape = shape, .type = type, .rows = consecutive(0, count)});
 }
 
-TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]") {
-    const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
-    OpTest test(variant);
+void check_chunks(OpTest& test, KvType type) {
     for (const float cap : {0.0f, 0.5f})  // scores of up to 3: the cap bites
         for (const uint32_t first : {1u, 7u, 40u, 61u})
             for (const uint32_t count : {1u, 3u, 8u, 17u})
@@ -259,11 +79,7 @@ TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]
                                      .rows = consecutive(first, count)});
 }
 
-TEST_CASE("attention through a window, in a ring that wraps", "[op][attention]") {
-    const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    const uint32_t window = GENERATE(1u, 2u, 8u, 512u);
-    CAPTURE(variant, type == KvType::f16);
-    OpTest test(variant);
+void check_ring(OpTest& test, KvType type, uint32_t window) {
     constexpr uint32_t kChunk = 13;
     for (const uint32_t first : {0u, window - 1, window, window + 1, 2 * window + 5})
         for (const uint32_t count : {1u, kChunk})
@@ -274,11 +90,7 @@ TEST_CASE("attention through a window, in a ring that wraps", "[op][attention]")
                                  .rows = consecutive(first, count)});
 }
 
-TEST_CASE("attention lets the tokens of a picture see each other", "[op][attention]") {
-    const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    const uint32_t window = GENERATE(0u, 4u, 8u, 64u);
-    CAPTURE(variant, type == KvType::f16);
-    OpTest test(variant);
+void check_pictures(OpTest& test, KvType type, uint32_t window) {
     std::vector<shader::Row> rows = consecutive(5, 24);
     for (uint32_t i = 3; i < 14; ++i)
         rows[i].last_visible = 5 + 13;  // one picture
@@ -287,13 +99,11 @@ TEST_CASE("attention lets the tokens of a picture see each other", "[op][attenti
     check_prefill(test, {.shape = kNarrow, .type = type, .window = window, .rows = rows});
 }
 
-TEST_CASE("attention of a range of rows", "[op][attention]") {
-    const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    // Of 23 rows: one, the ends, parts that begin and end within a tile, everything.
-    const auto [first, count] = GENERATE(table<uint32_t, uint32_t>(
-        {{0, 1}, {22, 1}, {5, 1}, {0, 7}, {3, 9}, {8, 8}, {20, 3}, {0, 23}}));
-    CAPTURE(variant, type == KvType::f16, first, count);
-    OpTest test(variant);
+// First and count of 23 rows: one, the ends, parts that begin and end within a tile, everything.
+const std::vector<std::pair<uint32_t, uint32_t>> kRanges = {{0, 1}, {22, 1}, {5, 1},  {0, 7},
+                                                            {3, 9}, {8, 8},  {20, 3}, {0, 23}};
+
+void check_range(OpTest& test, KvType type, uint32_t first, uint32_t count) {
     for (const uint32_t window : {0u, 4u}) {
         const Case c{.shape = kNarrow, .type = type, .window = window, .rows = consecutive(2, 23)};
         Scene scene(test, c);
@@ -306,18 +116,19 @@ TEST_CASE("attention of a range of rows", "[op][attention]") {
     }
 }
 
-TEST_CASE("attention within pictures, all patches with all", "[op][attention]") {
-    struct Picture {
-        HeadShape shape;
-        uint32_t pictures, patches, rows;  // rows: how many a dispatch takes
-    };
-    const auto [variant, type] = GENERATE(from_range(picture_variants()));
-    // The last two are the heads of the real encoder; patches fill no tile and no workgroup.
-    const Picture p = GENERATE(Picture{{1, 1, 18}, 1, 1, 1}, Picture{{3, 3, 18}, 3, 21, 21},
-                               Picture{{2, 2, 24}, 2, 36, 10}, Picture{{2, 2, 72}, 2, 25, 25},
-                               Picture{{1, 1, 72}, 1, 70, 32});
-    CAPTURE(variant, type == KvType::f16, p.shape.head_dim, p.pictures, p.patches, p.rows);
-    OpTest test(variant);
+struct Picture {
+    HeadShape shape;
+    uint32_t pictures, patches, rows;  // rows: how many a dispatch takes
+};
+// The last two are the heads of the real encoder; patches fill no tile and no workgroup.
+const std::vector<Picture> kPictures = {{{1, 1, 18}, 1, 1, 1},
+                                        {{3, 3, 18}, 3, 21, 21},
+                                        {{2, 2, 24}, 2, 36, 10},
+                                        {{2, 2, 72}, 2, 25, 25},
+                                        {{1, 1, 72}, 1, 70, 32}};
+
+void check_encoder(OpTest& test, KvType type, const Picture& p) {
+    CAPTURE(p.shape.head_dim, p.pictures, p.patches, p.rows);
     Case c{.shape = p.shape, .type = type, .capacity = p.patches};
     for (uint32_t i = 0; i < p.pictures * p.patches; ++i)
         c.rows.push_back({.token = 0,
@@ -340,6 +151,81 @@ TEST_CASE("attention within pictures, all patches with all", "[op][attention]") 
             record(recorder, picture);
     });
     scene.check();
+}
+
+void check_large_scores(OpTest& test, KvType type) {
+    const Case c{.shape = kNarrow, .type = type, .rows = consecutive(0, 20)};
+    Scene scene(test, c);
+    // Scores of thousands: one key takes all, and nothing overflows.
+    std::vector<float> q = scene.q.read<float>();
+    for (float& value : q)
+        value *= 1000;
+    scene.q.write(q);
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.attention.record_prefill(recorder, scene.q.slice(), scene.kv.layer(),
+                                          scene.rows.slice(), c.shape, 0, scene.dst.activation(),
+                                          scene.scratch());
+    });
+    const std::vector<float> got = scene.dst.read(), values = scene.kv.read_values();
+    uint32_t wild = 0;
+    for (const float value : got)
+        wild += !(std::abs(value) <= (scene.halves() ? 1.001 : 1));
+    CHECK(wild == 0);
+    const float rounding = scene.halves() && type == KvType::f32 ? 1.0f / 2048 : 0;
+    for (uint32_t i = 0; i < 4 * 18; ++i) {  // the first row sees one key
+        const float value = values[i / 36 * kNarrow.padded_dim() + i % 18];
+        CHECK(std::abs(got[i] - value) <= rounding * std::abs(value));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("attention over a prompt", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    check_prompts(test, type);
+    if (variant == "all rungs")
+        check_shapes(test, type);
+}
+
+TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    check_chunks(test, type);
+}
+
+TEST_CASE("attention through a window, in a ring that wraps", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    const uint32_t window = GENERATE(1u, 2u, 8u, 512u);
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    check_ring(test, type, window);
+}
+
+TEST_CASE("attention lets the tokens of a picture see each other", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    const uint32_t window = GENERATE(0u, 4u, 8u, 64u);
+    CAPTURE(variant, type == KvType::f16);
+    OpTest test(variant);
+    check_pictures(test, type, window);
+}
+
+TEST_CASE("attention of a range of rows", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    const auto [first, count] = GENERATE(from_range(kRanges));
+    CAPTURE(variant, type == KvType::f16, first, count);
+    OpTest test(variant);
+    check_range(test, type, first, count);
+}
+
+TEST_CASE("attention within pictures, all patches with all", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(picture_variants()));
+    const Picture p = GENERATE(from_range(kPictures));
+    CAPTURE(variant);
+    OpTest test(variant);
+    check_encoder(test, type, p);
 }
 
 TEST_CASE("attention of several sequences at once", "[op][attention]") {
@@ -387,25 +273,67 @@ TEST_CASE("attention keeps its precision with large scores", "[op][attention]") 
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
     OpTest test(variant);
-    const Case c{.shape = kNarrow, .type = type, .rows = consecutive(0, 20)};
-    Scene scene(test, c);
-    // Scores of thousands: one key takes all, and nothing overflows.
-    std::vector<float> q = scene.q.read<float>();
-    for (float& value : q)
-        value *= 1000;
-    scene.q.write(q);
-    run(test.device, [&](Recorder& recorder) {
-        test.ops.attention.record_prefill(recorder, scene.q.slice(), scene.kv.layer(),
-                                          scene.rows.slice(), c.shape, 0, scene.dst.activation(),
-                                          scene.scratch());
-    });
-    const std::vector<float> got = scene.dst.read(), values = scene.kv.read_values();
-    uint32_t wild = 0;
-    for (const float value : got)
-        wild += !(std::abs(value) <= 1);
-    CHECK(wild == 0);
-    for (uint32_t i = 0; i < 4 * 18; ++i)  // the first row sees one key
-        CHECK(got[i] == values[i / 36 * kNarrow.padded_dim() + i % 18]);
+    check_large_scores(test, type);
+}
+
+// Operands are halves: the same cases, and what need not fit a half.
+TEMPLATE_TEST_CASE_SIG("attention on a rung above storage16", "[op][attention]", ((Rung R), R),
+                       Rung::coopmat2, Rung::coopmat) {
+    const KvType type = GENERATE(KvType::f32, KvType::f16);
+    OpTest test(variant_with(R));
+    CAPTURE(name(R), type == KvType::f16);
+    const Attention& op = test.ops.attention;
+    for (const HeadShape& shape : {kNarrow, kWide, HeadShape{16, 16, 72}})
+        CHECK(op.rung(shape, type, false) == R);
+
+    SECTION("prompts") { check_prompts(test, type); }
+    SECTION("shapes") { check_shapes(test, type); }
+    SECTION("chunks") { check_chunks(test, type); }
+    SECTION("rings") {
+        for (const uint32_t window : {1u, 2u, 8u, 512u})
+            check_ring(test, type, window);
+    }
+    SECTION("pictures") {
+        for (const uint32_t window : {0u, 4u, 8u, 64u})
+            check_pictures(test, type, window);
+    }
+    SECTION("ranges") {
+        for (const auto& [first, count] : kRanges)
+            check_range(test, type, first, count);
+    }
+    SECTION("encoder") {
+        for (const Picture& p : kPictures)
+            check_encoder(test, type, p);
+    }
+    SECTION("large scores") { check_large_scores(test, type); }
+    SECTION("magnitudes") {
+        // With `uneven`, keys and values reach 2^15 as halves and 2^22, or 2^-25, as f32.
+        const std::vector<float> scales = type == KvType::f16
+                                              ? std::vector{0x1p10f, 0x1p-4f}
+                                              : std::vector{0x1p17f, 0x1p-30f};
+        for (const float scale : scales)
+            for (const float q_scale : {1 / scale / 16, 0.0f})
+                check_prefill(test, {.shape = kNarrow,
+                                     .type = type,
+                                     .rows = consecutive(60, 9),
+                                     .q_scale = q_scale,
+                                     .key_scale = scale,
+                                     .value_scale = scale,
+                                     .uneven = true});
+    }
+    SECTION("set aside") {
+        CHECK(Attention::work(kWide, type, false) ==
+              (type == KvType::f16 ? "attention f16 256 prefill" : "attention f32 256 prefill"));
+        Device device({.disabled = test.device.capabilities().available.without(
+                           test.device.capabilities().enabled),
+                       .precision = Precision::automatic,
+                       .as_gpu = true});
+        const Attention other(device);
+        CHECK(other.rung(kWide, type, false) == R);
+        device.set_aside(Attention::work(kWide, type, false), R);
+        CHECK(!other.rung(kWide, type, false));
+        CHECK(other.rung(kNarrow, type, false) == R);
+    }
 }
 
 }  // namespace olivine::test

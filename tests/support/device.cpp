@@ -20,6 +20,13 @@ DeviceOptions options_of(const std::string& variant) {
     options.disabled.set(Rung::subgroup, variant == "tier 0" || variant == "storage16");
     options.disabled.set(Rung::storage16, variant == "tier 0" || variant == "subgroup");
     options.as_gpu = variant == "as GPU" || variant == "storage16";  // which software leaves alone
+    for (uint32_t i = static_cast<uint32_t>(Rung::storage16) + 1; i < kRungs; ++i)
+        if (variant == name(static_cast<Rung>(i))) {
+            options.as_gpu = true;
+            options.precision = Precision::automatic;
+            for (uint32_t other = static_cast<uint32_t>(Rung::storage16) + 1; other < kRungs; ++other)
+                options.disabled.set(static_cast<Rung>(other), other != i);
+        }
     return options;
 }
 
@@ -48,6 +55,12 @@ std::vector<std::string> variants() {
     if (device.capabilities().software)
         names.emplace_back("as GPU");
     return names;
+}
+
+std::string variant_with(Rung rung) {
+    if (!bench("all rungs").device.capabilities().available.has(rung))
+        SKIP("the device has no " << name(rung));
+    return name(rung);
 }
 
 std::vector<KvVariant> kv_variants() {

@@ -26,6 +26,10 @@ struct Bench {
 //   as GPU       all rungs, with a GPU's workgroups and copies where the device is a software one
 std::vector<std::string> variants();
 
+// The variant whose only rung above storage16 is this one, as on a GPU; its name is the rung's.
+// Skips the test case where the machine's device lacks the rung.
+std::string variant_with(Rung rung);
+
 // The same for operations on keys and values, whose storage makes further variants:
 //   storage16    16-bit storage alone, as on a GPU
 //   subgroup     subgroup arithmetic alone
