@@ -4,7 +4,7 @@
 // Flash attention: a workgroup owns kRows queries of one key/value head, keeps their output in
 // matrices of f32, and visits the keys in tiles of kKeys:
 //
-//   scores = Q K^T     the subgroups share the blocks of the tile's scores, which go to shared memory
+//   scores = Q K^T     the subgroups share the tile's blocks of scores, which go to shared memory
 //   softmax            kLanes neighbouring threads own a row of scores, its running maximum and sum
 //   output = output * shrink + P V     each subgroup owns every kSubgroups-th block of columns
 //
@@ -20,7 +20,7 @@
 const uint kRowBlocks = kRows / kM;
 const uint kKeyBlocks = kKeys / kN;
 const uint kDimBlocks = kDim / kN;
-const uint kOwn = (kDimBlocks + kSubgroups - 1) / kSubgroups;  // blocks of columns a subgroup owns
+const uint kOwn = (kDimBlocks + kSubgroups - 1) / kSubgroups;  // blocks of columns of a subgroup
 const uint kLanes = gl_WorkGroupSize.x / kRows;
 const uint kScores = kKeys / kLanes;                           // of a row that a thread owns
 const uint kWide = kKeys > kSubgroups * kN ? kKeys : kSubgroups * kN;

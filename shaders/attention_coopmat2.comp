@@ -31,8 +31,8 @@ float any_of(const in float a, const in float b) { return a; }  // of equal ones
 
 // Functions of elements.
 float masked(const in uint row, const in uint col, const in float dot_of_halves,
-             const in uint first_key) {
-    return score_of(dot_of_halves, gl_SubgroupID * kOwn + row, col, first_key);
+             const in uint first_query, const in uint first_key) {
+    return score_of(dot_of_halves, first_query + row, col, first_key);
 }
 float larger(const in uint row, const in uint col, const in float a, const in float b) {
     return max(a, b);
@@ -41,8 +41,9 @@ float weight(const in uint row, const in uint col, const in float score, const i
     return weight_of(score, maximum);
 }
 float exponential(const in uint row, const in uint col, const in float x) { return exp(x); }
-float put(const in uint row, const in uint col, const in float value, const in uint first_dim) {
-    write(gl_SubgroupID * kOwn + row, first_dim + col, value);
+float put(const in uint row, const in uint col, const in float value,
+          const in uint first_query, const in uint first_dim) {
+    write(first_query + row, first_dim + col, value);
     return value;
 }
 #ifdef KV_F32
@@ -54,6 +55,7 @@ float lifted(const in uint row, const in uint col, const in float probability,
 
 void main() {
     const Task t = task();
+    const uint first_query = gl_SubgroupID * kOwn;
     float value_unit = 1.1754944e-38;  // the largest so far: the output is in units of it
     SCORES maximum = SCORES(kMinusInfinity), total = SCORES(0.0);
     OUTPUT sums[kParts];
@@ -68,12 +70,12 @@ void main() {
         for (uint d = 0; d < kDim; d += kK) {
             MATRIX(float16_t, kOwn, kK, gl_MatrixUseA) a;
             MATRIX(float16_t, kK, kKeys, gl_MatrixUseB) b;
-            coopMatLoad(a, q_tile, gl_SubgroupID * kOwn * kStride + d / 4, kStride,
+            coopMatLoad(a, q_tile, first_query * kStride + d / 4, kStride,
                         gl_CooperativeMatrixLayoutRowMajor);
             coopMatLoad(b, kv_tile, d / 4, kStride, gl_CooperativeMatrixLayoutColumnMajor);
             scores = coopMatMulAdd(a, b, scores);
         }
-        coopMatPerElementNV(scores, scores, masked, first_key);
+        coopMatPerElementNV(scores, scores, masked, first_query, first_key);
 
         SCORES reduced, before = maximum;
         coopMatReduceNV(reduced, scores, gl_CooperativeMatrixReduceRowNV, larger_of);
@@ -118,6 +120,6 @@ void main() {
     coopMatReduceNV(totals, total, gl_CooperativeMatrixReduceRowNV, any_of);
     for (uint i = 0; i < kParts; ++i) {
         sums[i] = sums[i] * unlifted / totals;
-        coopMatPerElementNV(sums[i], sums[i], put, i * kPart);
+        coopMatPerElementNV(sums[i], sums[i], put, first_query, i * kPart);
     }
 }

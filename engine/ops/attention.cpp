@@ -15,7 +15,9 @@ namespace {
 // Queries that share every key a workgroup reads. More reuse, more registers: 8 queries with a
 // 256-wide head are 64 floats a thread at 32 threads. Software drivers have 8 or fewer threads, and
 // compile the unrolled queries on one thread before the first token.
-uint32_t queries_per_tile(const Device& device) { return device.capabilities().software ? 4 : 8; }
+uint32_t queries_per_tile(const Device& device) {
+    return device.capabilities().software ? 4 : 8;
+}
 
 constexpr uint32_t rounded_up(uint32_t value, uint32_t unit) {
     return (value + unit - 1) / unit * unit;
@@ -38,8 +40,8 @@ shader::AttentionParams params_of(const KvLayer& layer, uint32_t first, uint32_t
             .softcap = softcap};
 }
 
-// What one workgroup of a shader with matrices takes on: queries, keys at a time, the head's width in
-// whole matrices.
+// What one workgroup of a shader with matrices takes on: queries, keys at a time, the head's width
+// in whole matrices.
 struct MatrixTile {
     uint32_t rows = 0, keys = 0, dim = 0, subgroups = 0;
 };
@@ -70,10 +72,11 @@ MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType 
         const MatrixTile tile{rows, keys, rounded_up(shape.head_dim, parts * std::max(n, k)),
                               subgroups};
         const uint32_t threads = subgroups * caps.subgroup_size;
-        // Eight lanes copy a row, and with coopmat as many threads as there are for a row.
-        if (caps.subgroup_size % 8 == 0 && std::has_single_bit(threads) &&
-            threads <= caps.max_threads && (rung == Rung::coopmat2 || threads >= rows) &&
-            rows >= shape.heads / shape.kv_heads &&
+        // Lanes of one subgroup share a row: eight to copy it, and for its softmax with coopmat
+        // as many as there are threads for a row.
+        if (caps.subgroup_size % 8 == 0 && caps.subgroup_size <= 64 &&
+            std::has_single_bit(threads) && threads <= caps.max_threads &&
+            (rung == Rung::coopmat2 || threads >= rows) && rows >= shape.heads / shape.kv_heads &&
             shared_bytes(tile, type, n, rung) <= caps.max_shared_bytes)
             return tile;
     }
@@ -133,8 +136,8 @@ void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer
     const Range range{first, count > 0 ? first + count : dst.rows};
     if (const auto with = rung(shape, layer.type, false))
         return record_matrices(recorder, *with, q, layer, rows, range, shape, softcap, dst);
-    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q, layer,
-           rows, range, shape, softcap, dst, scratch);
+    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q,
+           layer, rows, range, shape, softcap, dst, scratch);
 }
 
 void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer,
@@ -145,9 +148,9 @@ void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer&
     record(recorder, 1, split, grid, q, layer, rows, {0, dst.rows}, shape, softcap, dst, scratch);
 }
 
-void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q,
-                                const KvLayer& layer, const Slice& rows, Range range,
-                                const HeadShape& shape, float softcap, const Activation& dst) {
+void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q, const KvLayer& layer,
+                                const Slice& rows, Range range, const HeadShape& shape,
+                                float softcap, const Activation& dst) {
     const Capabilities& caps = matrices_.device().capabilities();
     const MatrixTile tile = matrix_tile(caps, shape, layer.type, with);
     const uint32_t group = shape.heads / shape.kv_heads, tokens = tile.rows / group;
@@ -172,7 +175,7 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
         {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u});
     const shader::AttentionParams params =
         params_of(layer, range.first, range.end, shape, softcap, dst);
-    const std::initializer_list<Slice> buffers = {q,    layer.keys,   layer.values,    rows,
+    const std::initializer_list<Slice> buffers = {q,         layer.keys,    layer.values,    rows,
                                                   dst.slice, scratch.parts, scratch.arrivals};
     if (grid.buffer)
         recorder.dispatch_indirect(pipeline, buffers, params, grid);

@@ -37,6 +37,14 @@ TEST_CASE("reflection reads bindings, their access and push constants", "[cpu][s
     // Plain types have no scales.
     CHECK(!reflect(spirv("embed_f16")).bindings[1].used);
     CHECK(reflect(spirv("embed_q8_0")).bindings[1].used);
+    // Matrices, and functions of their elements, one of which writes.
+    const ShaderInterface matrices = reflect(spirv("attention_f32_coopmat2"));
+    REQUIRE(matrices.bindings.size() == 5);
+    CHECK(matrices.push_bytes == sizeof(shader::AttentionParams));
+    for (uint32_t i = 0; i < 5; ++i) {
+        CHECK(matrices.bindings[i].reads == (i < 4));
+        CHECK(matrices.bindings[i].writes == (i == 4));
+    }
 }
 
 TEST_CASE("reflection survives damaged words", "[cpu][spirv]") {

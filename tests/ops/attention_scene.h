@@ -15,11 +15,11 @@
 
 namespace olivine::test::attention_cases {
 
-// Probabilities of some hundred keys and an output of their weighted values: bars for the normalised
-// mean squared error, and for the largest error in terms of the output's root mean square, which a
-// single wrong row would pass unseen.
-// f32: measured 3e-14 at most with f32 and f16 caches alike (the reference sees the halves' values).
-// Halves as operands: a relative error of up to 2^-12 in each factor of each product.
+// Probabilities of some hundred keys and an output of their weighted values: bars for the
+// normalised mean squared error, and for the largest error in terms of the output's root mean
+// square, which a single wrong row would pass unseen. f32: measured 3e-14 at most with f32 and f16
+// caches alike (the reference sees the halves' values). Halves as operands: a relative error of up
+// to 2^-12 in each factor of each product.
 struct Bar {
     double nmse, largest;
 };

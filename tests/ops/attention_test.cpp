@@ -286,9 +286,15 @@ TEMPLATE_TEST_CASE_SIG("attention on a rung above storage16", "[op][attention]",
     for (const HeadShape& shape : {kNarrow, kWide, HeadShape{16, 16, 72}})
         CHECK(op.rung(shape, type, false) == R);
 
-    SECTION("prompts") { check_prompts(test, type); }
-    SECTION("shapes") { check_shapes(test, type); }
-    SECTION("chunks") { check_chunks(test, type); }
+    SECTION("prompts") {
+        check_prompts(test, type);
+    }
+    SECTION("shapes") {
+        check_shapes(test, type);
+    }
+    SECTION("chunks") {
+        check_chunks(test, type);
+    }
     SECTION("rings") {
         for (const uint32_t window : {1u, 2u, 8u, 512u})
             check_ring(test, type, window);
@@ -305,12 +311,13 @@ TEMPLATE_TEST_CASE_SIG("attention on a rung above storage16", "[op][attention]",
         for (const Picture& p : kPictures)
             check_encoder(test, type, p);
     }
-    SECTION("large scores") { check_large_scores(test, type); }
+    SECTION("large scores") {
+        check_large_scores(test, type);
+    }
     SECTION("magnitudes") {
         // With `uneven`, keys and values reach 2^15 as halves and 2^22, or 2^-25, as f32.
-        const std::vector<float> scales = type == KvType::f16
-                                              ? std::vector{0x1p10f, 0x1p-4f}
-                                              : std::vector{0x1p17f, 0x1p-30f};
+        const std::vector<float> scales =
+            type == KvType::f16 ? std::vector{0x1p10f, 0x1p-4f} : std::vector{0x1p17f, 0x1p-30f};
         for (const float scale : scales)
             for (const float q_scale : {1 / scale / 16, 0.0f})
                 check_prefill(test, {.shape = kNarrow,
