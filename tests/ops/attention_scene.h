@@ -17,13 +17,13 @@ namespace olivine::test::attention_cases {
 
 // Probabilities of some hundred keys and an output of their weighted values: bars for the
 // normalised mean squared error, and for the largest error in terms of the output's root mean
-// square, which a single wrong row would pass unseen. f32: measured 3e-14 at most with f32 and f16
-// caches alike (the reference sees the halves' values). Halves as operands: a relative error of up
-// to 2^-12 in each factor of each product.
+// square, which a single wrong row would pass unseen.
+// f32: measured 3e-14 at most with f32 and f16 caches alike (the reference sees the halves' values).
+// Halves as operands, on lavapipe's coopmat: measured 7.7e-7 and 3.6e-3, where scores reach 50.
 struct Bar {
     double nmse, largest;
 };
-constexpr Bar kBar{1e-10, 1e-4}, kHalvesBar{1e-6, 1e-2};
+constexpr Bar kBar{1e-10, 1e-4}, kHalvesBar{3e-6, 1.5e-2};
 
 struct Case {
     HeadShape shape;
