@@ -5,8 +5,6 @@
 #include <cassert>
 #include <utility>
 
-#include "engine/error.h"
-
 #include "shaders/params.h"
 
 namespace olivine {
@@ -99,13 +97,6 @@ std::vector<Rung> Attention::candidates(KvType, bool decode) {
         return {};
     return {Rung::coopmat2, Rung::coopmat};
 }
-
-std::string Attention::work(const HeadShape& shape, KvType type, bool decode) {
-    return format_text("attention %s %u %s", type == KvType::f32 ? "f32" : "f16", shape.head_dim,
-                       decode ? "decode" : "prefill");
-}
-
-std::vector<Rung> Attention::candidates(KvType, bool) { return {}; }
 
 uint32_t Attention::local_splits(uint32_t window) {
     return std::clamp((window + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);

@@ -38,11 +38,6 @@ public:
                        const Slice& grid, const HeadShape& shape, float softcap,
                        const Activation& dst, const AttentionScratch& scratch);
 
-    // The name for Device::rungs, "attention f16 256 prefill".
-    static std::string work(const HeadShape& shape, KvType type, bool decode);
-    // Rungs above storage16 that have a shader for it, the best first.
-    static std::vector<Rung> candidates(KvType type, bool decode);
-
     // Keys that a piece should have at least, and how many pieces there can be.
     static constexpr uint32_t kSplitKeys = 256;
     static constexpr uint32_t kMaxSplits = 32;
