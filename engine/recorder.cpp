@@ -207,6 +207,10 @@ public:
     void cut() {
         end_slice();
         begin_slice();
+        // A plan that was submitted between the slices may use the scratch of the same operations.
+        record_barrier(commands(), kStages, kAll);
+        since_barrier_.clear();
+        ++plan_.barriers;
     }
 
     void end() {

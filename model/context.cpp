@@ -81,6 +81,7 @@ Context::Context(Model& model, const ContextOptions& options)
     logits_ = {buffer(uint64_t{logit_rows} * stride * 4), logit_rows, config.vocab_size, stride};
     head_input_ = {buffer(Activation::bytes_of(kHeadRows, config.hidden_size)), kHeadRows,
                    config.hidden_size, Activation::stride_of(config.hidden_size)};
+    model.ops().linear.reserve(rows, widest_linear(config));
     scratch_ = {buffer(Attention::parts_bytes(shape, sequences_)),
                 buffer(Attention::arrivals_bytes(shape, sequences_))};
 

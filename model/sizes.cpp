@@ -41,6 +41,7 @@ uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
            uint64_t{rows} * shape.heads * shape.padded_dim() * 4 +
            Activation::bytes_of(std::max(options.sequences, Context::kHeadRows), config.vocab_size) +
            Activation::bytes_of(Context::kHeadRows, config.hidden_size) +
+           Linear::scratch_bytes(rows, widest_linear(config)) +
            Attention::parts_bytes(shape, options.sequences) +
            options.sequences * uint64_t{Sampling::mask_words(config.vocab_size)} * 8;
 }
@@ -73,6 +74,10 @@ uint32_t context_length(const Config& config, uint32_t asked) {
 }
 
 uint32_t chunk_length(uint32_t context) { return std::min(kMaxChunk, context); }
+
+uint32_t widest_linear(const Config& config) {
+    return std::max({config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size});
+}
 
 uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context) {
     return config.global_layers[layer] ? context

@@ -38,6 +38,9 @@ ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions
 // Weights as a checkpoint stores them.
 ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options);
 
+// Longest sum of a layer's matrix multiplies.
+uint32_t widest_linear(const Config& config);
+
 // Slots of one sequence in a layer: window + chunk - 1 for local layers (the ring), the context for
 // global ones.
 uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context);

@@ -30,8 +30,10 @@ uint32_t pixel_floats(const VisionConfig& v) {
 
 // Of one picture.
 struct ScratchBytes {
-    uint64_t pixels, stream, qkv, q, hidden, pooled, soft;
-    uint64_t total() const { return pixels + 2 * stream + qkv + 3 * q + hidden + pooled + soft; }
+    uint64_t pixels, stream, qkv, q, hidden, pooled, soft, packed;
+    uint64_t total() const {
+        return pixels + 2 * stream + qkv + 3 * q + hidden + pooled + soft + packed;
+    }
     uint64_t largest() const { return std::max({pixels, stream, qkv, q, hidden, pooled, soft}); }
 };
 
@@ -44,7 +46,8 @@ ScratchBytes scratch_of(const Config& config) {
             .q = uint64_t{v.patches()} * shape.heads * shape.padded_dim() * 4,
             .hidden = Activation::bytes_of(v.patches(), v.intermediate_size),
             .pooled = Activation::bytes_of(config.mm_tokens_per_image, v.hidden_size),
-            .soft = Activation::bytes_of(config.mm_tokens_per_image, config.hidden_size)};
+            .soft = Activation::bytes_of(config.mm_tokens_per_image, config.hidden_size),
+            .packed = Linear::scratch_bytes(v.patches(), v.intermediate_size)};
 }
 
 }  // namespace
@@ -112,6 +115,7 @@ Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights wei
     s.pooled = activation(soft_rows, v.hidden_size);
     s.soft = activation(soft_rows, config_.hidden_size);
     s.q = buffer(one.q * s.pictures);
+    ops.linear.reserve(patches, v.intermediate_size);
     s.kv = {.keys = buffer(one.q * s.pictures),
             .values = buffer(one.q * s.pictures),
             .type = KvType::f32,

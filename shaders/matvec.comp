@@ -6,6 +6,10 @@
 // over units of 16 elements. Weights of the kRows rows are unpacked once and used for all kTokens.
 // With kOneSubgroup the sums need no barrier; without subgroups all of them together need two.
 //
+// INT_DOT (rung "int_dot"; Q8_0, Q4_0): threads stride over blocks of 32 and turn the block's
+// activations into int8, so that packed dot products do the rest. Every workgroup does so for itself:
+// a dispatch of its own would cost more.
+//
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read
@@ -27,6 +31,11 @@ layout(binding = 2) readonly buffer X { vec4 x[]; };
 layout(push_constant) uniform Push { LinearParams p; };
 #define EPILOGUE_ID 5
 #include "include/linear_out.glsl"
+
+#ifdef INT_DOT
+#extension GL_EXT_integer_dot_product : require
+#include "include/int8_block.glsl"
+#endif
 
 #ifndef SUBGROUP
 shared float partial[kRows * kTokens * gl_WorkGroupSize.x];  // [sum][thread]
@@ -54,6 +63,32 @@ void main() {
     for (uint i = 0; i < kRows * kTokens; ++i)
         sums[i] = 0.0;
 
+#ifdef INT_DOT
+    for (uint block = gl_LocalInvocationID.x; block * 32 < p.cols; block += gl_WorkGroupSize.x) {
+        uvec4 w[kRows][2];
+        float scale[kRows];
+        for (uint r = 0; r < kRows; ++r) {
+            const uint row = min(first + r, p.rows - 1);
+            w[r][0] = weight16_bytes(row, block * 2, p.row_units);
+            w[r][1] = weight16_bytes(row, block * 2 + 1, p.row_units);
+            scale[r] = block_scale(row, block, p.row_scales);
+        }
+        for (uint t = 0; t < kTokens; ++t) {
+            const uint token = min(t, p.tokens - 1);
+            vec4 values[8];
+            for (uint i = 0; i < 8; ++i)
+                values[i] = x[token * p.x_stride + block * 8 + i];
+            uvec4 bytes[2];
+            const float scale_x = int8_block(values, bytes);
+            for (uint r = 0; r < kRows; ++r) {
+                int dots = 0;
+                for (uint i = 0; i < 8; ++i)
+                    dots += dotPacked4x8EXT(int(w[r][i / 4][i % 4]), int(bytes[i / 4][i % 4]));
+                sums[r * kTokens + t] += scale[r] * scale_x * float(dots);
+            }
+        }
+    }
+#else
     for (uint unit = gl_LocalInvocationID.x; unit * 16 < p.cols; unit += gl_WorkGroupSize.x) {
         vec4 w[kRows][4];
         float scale[kRows];
@@ -72,6 +107,7 @@ void main() {
             }
         }
     }
+#endif
 
 #ifdef SUBGROUP
     for (uint i = 0; i < kRows * kTokens; ++i)

@@ -68,14 +68,21 @@ struct ResidualNormParams {
     float eps;
 };
 
-// matvec and matmul share it.
+// row_scale and block_scale share it.
+struct ScaleParams {
+    uint tokens;
+    uint cols;
+    uint x_stride;  // in vec4
+};
+
+// matvec and the shaders of matmul share it.
 struct LinearParams {
     uint rows;        // rows of the weight piece = outputs
     uint cols;        // inner dimension
     uint row_units;   // 16-element units in one weight row
     uint row_scales;  // 32-bit words of scales in one weight row
     uint tokens;      // rows of x
-    uint x_stride;    // in vec4
+    uint x_stride;    // in vec4; packed rows have no gaps
     uint y_stride;    // floats
     uint y_first;     // column of y where this piece begins
     float softcap;    // 0 = none

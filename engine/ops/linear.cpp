@@ -3,38 +3,75 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <string>
 
 #include "shaders/params.h"
 
 namespace olivine {
 namespace {
 
-// Rows of the weight that one workgroup walks together, so that an activation is loaded once for
-// all of them. Even, because GeGLU pairs rows.
+// Rows of the weight that one workgroup of matvec walks together, so that an activation is loaded
+// once for all of them. Even, because GeGLU pairs rows.
 constexpr uint32_t kVectorRows = 4;
+// Tokens of the class "short".
+constexpr uint32_t kMaxShortTokens = 64;
 
-// How a product runs: which shader, its constants, and how many weight rows and tokens one workgroup
-// computes.
-struct Shape {
-    const char* shader;
-    uint32_t threads;
-    std::vector<uint32_t> constants;  // from id 2 on
-    uint32_t rows, tokens;
-};
+bool is_quantised(DataType type) { return block_elements(type) > 1; }
+bool takes_int8(Rung rung) { return rung == Rung::int_dot || rung == Rung::coopmat_int8; }
 
-Shape shape_for(const Variants& variants, uint32_t tokens, uint32_t cols) {
-    const Capabilities& caps = variants.device().capabilities();
+uint32_t blocks_of(uint32_t cols) { return (cols + 31) / 32; }
+uint64_t aligned(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
+// Packed values take two bytes each at most, scales a float a block.
+uint64_t value_bytes(uint32_t tokens, uint32_t cols) {
+    return aligned(uint64_t{tokens} * blocks_of(cols) * 64);
+}
+
+}  // namespace
+
+Linear::Linear(Device& device)
+    : variants_(device, "linear", 5, sizeof(shader::LinearParams)),
+      packed_variants_(device, "linear", 6, sizeof(shader::LinearParams)),
+      scale_variants_(device, "linear", 3, sizeof(shader::ScaleParams)) {}
+
+std::string Linear::work(DataType type, uint32_t tokens) {
+    return "linear " + type_suffix(type) +
+           (tokens <= kMaxVectorTokens  ? " decode"
+            : tokens <= kMaxShortTokens ? " short"
+                                        : " long");
+}
+
+std::vector<Rung> Linear::candidates(DataType type, uint32_t tokens) {
+    if (tokens <= kMaxVectorTokens)
+        return is_quantised(type) ? std::vector{Rung::int_dot} : std::vector<Rung>{};
+    if (is_quantised(type))
+        return {Rung::coopmat2, Rung::coopmat_int8, Rung::coopmat, Rung::int_dot, Rung::fp16};
+    return {Rung::coopmat2, Rung::coopmat, Rung::fp16};
+}
+
+uint64_t Linear::scratch_bytes(uint32_t tokens, uint32_t cols) {
+    return value_bytes(tokens, cols) + aligned(uint64_t{tokens} * blocks_of(cols) * 4);
+}
+
+void Linear::reserve(uint32_t tokens, uint32_t cols) {
+    const RungSet rungs = variants_.device().rungs("linear");
+    if (tokens <= kMaxVectorTokens || rungs == rungs.up_to(Rung::storage16))
+        return;
+    const uint64_t bytes = scratch_bytes(tokens, cols);
+    if (scratch_.empty() || scratch_.back().bytes() < bytes)
+        scratch_.emplace_back(variants_.device(), Arena::activations, bytes);
+}
+
+Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
+    const Capabilities& caps = variants_.device().capabilities();
     const uint32_t whole = cols % 16 == 0;
-    if (tokens <= Linear::kMaxVectorTokens)
-        return {"matvec", variants.subgroup_threads(),
+    if (tokens <= kMaxVectorTokens)
+        return {"matvec", variants_.subgroup_threads(),
                 {kVectorRows, std::bit_ceil(tokens), whole}, kVectorRows, tokens};
     if (caps.software) {
         // Rows x tokens, measured on lavapipe (Mesa 25.0): tokens/s for a 128-token prompt of 270M Q8_0,
         // and seconds to the built-in model's first token with empty shader caches (the driver
         // compiles on one thread, at first use):  4 x 2 34, 3.3;  4 x 4 42, 3.7;  8 x 4 46, 5.2.
         constexpr uint32_t kRowsEach = 4, kTokensEach = 4;
-        const uint32_t threads = variants.subgroup_threads();
+        const uint32_t threads = variants_.subgroup_threads();
         return {"matmul_direct", threads, {cols % 4 == 0, kRowsEach, kTokensEach}, kRowsEach,
                 threads * kTokensEach};
     }
@@ -43,16 +80,86 @@ Shape shape_for(const Variants& variants, uint32_t tokens, uint32_t cols) {
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
 }
 
-}  // namespace
-
-Linear::Linear(Device& device) : variants_(device, "linear", 5, sizeof(shader::LinearParams)) {}
-
-std::string Linear::work(DataType type, uint32_t tokens) {
-    const char* size = tokens <= kMaxVectorTokens ? "decode" : tokens <= 64 ? "short" : "long";
-    return "linear " + type_suffix(type) + " " + size;
+std::optional<Linear::Shape> Linear::rung_shape(Rung rung, const RowLayout& layout,
+                                                uint32_t tokens) const {
+    const Capabilities& caps = variants_.device().capabilities();
+    if (tokens <= kMaxVectorTokens) {
+        if (!variants_.has(Rung::subgroup))
+            return {};
+        return base_shape(tokens, layout.cols);
+    }
+    if (rung == Rung::int_dot || rung == Rung::fp16) {
+        const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
+        const uint32_t words = rung == Rung::int_dot ? 8 : 16;  // of one row of a tile
+        return Shape{"matmul", lanes * lanes, {lanes, lanes, 4, 4}, lanes * 4, lanes * 4,
+                     lanes * 4 * (2 * words + 2) * 4};
+    }
+    // A subgroup has 32 tokens x 32 rows, and the workgroup two by two of them; for few tokens
+    // less of both, so that fewer products are of nothing. Matrices of 8 x 8 are software's, which
+    // compiles for a minute where there are sixteen of them.
+    constexpr uint32_t kGroupsRows = 2, kDepth = 32;
+    const MatrixShape& matrix = rung == Rung::coopmat_int8 ? caps.coopmat_int8 : caps.coopmat;
+    const uint32_t each_rows = matrix.m * matrix.n < 128 ? 16 : 32;
+    const uint32_t each_tokens = tokens <= 16 ? 16 : each_rows;
+    const uint32_t groups_tokens = tokens <= 32 ? 1 : 2;
+    if (each_tokens % matrix.m != 0 || each_rows / 2 % matrix.n != 0 || kDepth % matrix.k != 0)
+        return {};
+    Shape shape{"matmul", groups_tokens * kGroupsRows * caps.subgroup_size, {},
+                each_rows * kGroupsRows, each_tokens * groups_tokens};
+    // coopmat2 takes any multiple: a subgroup's part is a single matrix, or two with GeGLU.
+    if (rung == Rung::coopmat2)
+        shape.constants = {each_tokens, each_rows, kDepth, 1, 1, groups_tokens, kGroupsRows};
+    else
+        shape.constants = {matrix.m,    matrix.n, matrix.k, each_tokens / matrix.m, each_rows / matrix.n,
+                           groups_tokens, kGroupsRows};
+    const uint32_t row_bytes = (rung == Rung::coopmat_int8 ? kDepth : kDepth * 2) + 16;
+    shape.shared_bytes = std::max((shape.rows + shape.tokens) * row_bytes,
+                                  shape.tokens * (shape.rows * 4 + 16)) +
+                         (shape.rows + shape.tokens) * 4;
+    return shape;
 }
 
-std::vector<Rung> Linear::candidates(DataType, uint32_t) { return {}; }
+std::optional<Rung> Linear::pick(const RowLayout& layout, uint32_t tokens) const {
+    const Device& device = variants_.device();
+    const Capabilities& caps = device.capabilities();
+    if (tokens > kMaxVectorTokens && value_bytes(tokens, layout.cols) > caps.max_range_bytes)
+        return {};
+    const RungSet rungs = device.rungs(work(layout.type, tokens));
+    for (const Rung rung : candidates(layout.type, tokens)) {
+        if (!rungs.has(rung))
+            continue;
+        const std::optional<Shape> shape = rung_shape(rung, layout, tokens);
+        if (shape && shape->threads <= caps.max_threads && shape->shared_bytes <= caps.max_shared_bytes)
+            return rung;
+    }
+    return {};
+}
+
+Linear::Packed Linear::pack(Recorder& recorder, const Activation& x, Rung rung) {
+    reserve(x.rows, x.cols);
+    const Buffer& scratch = scratch_.back();
+    const uint32_t blocks = blocks_of(x.cols);
+    const shader::ScaleParams params{.tokens = x.rows, .cols = x.cols, .x_stride = x.stride / 4};
+    Packed packed{scratch.slice(0, value_bytes(x.rows, x.cols)), {}};
+    const uint64_t scales_at = packed.values.bytes;
+    if (takes_int8(rung)) {
+        constexpr uint32_t kThreads = 64;
+        packed.scales = scratch.slice(scales_at, uint64_t{x.rows} * blocks * 4);
+        recorder.dispatch(scale_variants_.get("block_scale", kThreads),
+                          {x.slice, packed.values, packed.scales}, params,
+                          folded((x.rows * blocks + kThreads - 1) / kThreads));
+        return packed;
+    }
+    // The largest value of a row becomes 2^top or up to twice that: for matrices near the end of
+    // f16, so that the small values keep their digits; for sums in f16 such that those of eight
+    // products with quants of -128, or with other weights up to 511, don't overflow.
+    const uint32_t top = rung == Rung::fp16 ? 3 : 14;
+    packed.scales = scratch.slice(scales_at, uint64_t{x.rows} * 4);
+    recorder.dispatch(scale_variants_.get("row_scale" + scale_variants_.subgroup_suffix(),
+                                          scale_variants_.row_threads(), {top}),
+                      {x.slice, packed.values, packed.scales}, params, folded(x.rows));
+    return packed;
+}
 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x,
                     const Activation& y, Epilogue epilogue, float softcap) {
@@ -72,14 +179,26 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
     assert(x.cols == weight.cols() && x.rows == y.rows);
     assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
     const RowLayout& layout = weight.layout();
-    Shape shape = shape_for(variants_, x.rows, layout.cols);
+    const std::optional<Rung> rung = pick(layout, x.rows);
+    Shape shape = rung ? *rung_shape(*rung, layout, x.rows) : base_shape(x.rows, layout.cols);
+    if (geglu && rung == Rung::coopmat2) {
+        constexpr uint32_t kMatRows = 1, kMatsRows = 4;  // of the constants
+        shape.constants[kMatRows] /= 2;
+        shape.constants[kMatsRows] *= 2;
+    }
     shape.constants.push_back(static_cast<uint32_t>(epilogue));
-    std::string variant = shape.shader + ("_" + type_suffix(weight.type()));
+    std::string variant = shape.shader + "_" + type_suffix(weight.type());
     if (geglu)
         variant += "_geglu";
-    if (variant.rfind("matmul_direct", 0) != 0)
-        variant += variants_.subgroup_suffix();  // matmul_direct shares nothing between threads
-    const Pipeline& pipeline = variants_.get(variant, shape.threads, shape.constants);
+    if (rung)
+        variant += std::string("_") + name(*rung);
+    else if (shape.shader != "matmul_direct")  // which shares nothing between threads
+        variant += variants_.subgroup_suffix();
+
+    const bool packs = rung && x.rows > kMaxVectorTokens;
+    const Packed packed = packs ? pack(recorder, x, *rung) : Packed{};
+    const Pipeline& pipeline =
+        (packs ? packed_variants_ : variants_).get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : weight.pieces()) {
         const shader::LinearParams params{.rows = piece.rows,
                                           .cols = layout.cols,
@@ -93,7 +212,13 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
         // Row groups go along x and, beyond what drivers promise for one dimension, along z.
         const Grid rows = folded((piece.rows + shape.rows - 1) / shape.rows);
         const Grid grid{.x = rows.x, .y = (x.rows + shape.tokens - 1) / shape.tokens, .z = rows.y};
-        recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias}, params, grid);
+        if (packs)
+            recorder.dispatch(
+                pipeline, {piece.quants, piece.scales, packed.values, y.slice, bias, packed.scales},
+                params, grid);
+        else
+            recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias}, params,
+                              grid);
     }
 }
 

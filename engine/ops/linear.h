@@ -1,6 +1,13 @@
 // y[t][m] = sum_k weight[m][k] * x[t][k], with an epilogue.
-// Shaders: shaders/matvec.comp for up to 8 tokens, shaders/matmul.comp beyond
+// Shaders: shaders/matvec.comp for up to 8 tokens; beyond, shaders/matmul.comp and, by rung,
+// matmul_packed.comp and matmul_coopmat.comp, whose activations row_scale.comp or block_scale.comp
+// pack; on software drivers matmul_direct.comp
 #pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "engine/matrix.h"
 #include "engine/ops/activation.h"
@@ -22,26 +29,55 @@ class Linear {
 public:
     explicit Linear(Device& device);
     // x: [tokens][weight.cols()], y: [tokens][weight.rows()], or half that with geglu.
-    // softcap: y = cap * tanh(y / cap); 0 = none; only with Epilogue::none. One dispatch a piece.
+    // softcap: y = cap * tanh(y / cap); 0 = none; only with Epilogue::none. One dispatch a piece, and
+    // one before them where a rung above storage16 runs matmul. Throws out_of_memory.
     void record(Recorder& recorder, const Matrix& weight, const Activation& x, const Activation& y,
                 Epilogue epilogue = Epilogue::none, float softcap = 0);
     // With a bias: [weight.rows()] f32; epilogue is one of the three that take it.
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue);
 
-    // The name for Device::rungs, "linear q8_0 long": a storage type and decode (up to
-    // kMaxVectorTokens tokens), short (up to 64) or long.
-    static std::string work(DataType type, uint32_t tokens);
-    // Rungs above storage16 that have a shader for it, the best first.
-    static std::vector<Rung> candidates(DataType type, uint32_t tokens);
-
     // Tokens up to which matvec is taken.
     static constexpr uint32_t kMaxVectorTokens = 8;
 
+    // Name of the work for Device::rungs, by classes that differ in what runs fastest:
+    // "linear q8_0 decode" up to 8 tokens, "linear q8_0 short" up to 64, "linear q8_0 long" beyond.
+    static std::string work(DataType type, uint32_t tokens);
+    // Rungs above storage16 that have a shader for it, best first. record() takes the first that
+    // Device::rungs(work(type, tokens)) has and whose workgroup fits the device.
+    static std::vector<Rung> candidates(DataType type, uint32_t tokens);
+
+    // Allocates what record() needs for packed activations up to this size, unless it is there. A
+    // record() that needs more allocates by itself. Throws out_of_memory.
+    void reserve(uint32_t tokens, uint32_t cols);
+    // What reserve() allocates at most.
+    static uint64_t scratch_bytes(uint32_t tokens, uint32_t cols);
+
 private:
+    // How a product runs: which shader, its constants, and how many weight rows and tokens one
+    // workgroup computes.
+    struct Shape {
+        std::string shader;
+        uint32_t threads;
+        std::vector<uint32_t> constants;  // from id 2 on
+        uint32_t rows, tokens;
+        uint32_t shared_bytes = 0;
+    };
+    // Activations as matmul's rungs read them.
+    struct Packed {
+        Slice values, scales;
+    };
+    Shape base_shape(uint32_t tokens, uint32_t cols) const;
+    std::optional<Shape> rung_shape(Rung rung, const RowLayout& layout, uint32_t tokens) const;
+    std::optional<Rung> pick(const RowLayout& layout, uint32_t tokens) const;
+    Packed pack(Recorder& recorder, const Activation& x, Rung rung);
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue, float softcap);
-    Variants variants_;
+
+    Variants variants_, packed_variants_, scale_variants_;
+    // Packed activations of the operation being run. The last is in use; plans that were recorded
+    // earlier refer to those before.
+    std::deque<Buffer> scratch_;
 };
 
 }  // namespace olivine

@@ -1,4 +1,4 @@
-// How matvec, matmul and matmul_direct write their sums: y[token][first + row] =
+// How matvec and the shaders of matmul write their sums: y[token][first + row] =
 //
 //   kCap       cap(sum)                     soft cap, if there is one
 //   kBias      sum + bias[row]

@@ -21,6 +21,27 @@ layout(binding = 0) readonly buffer Quants { uvec2 quants[]; };
 
 #if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
 layout(binding = 1) readonly buffer Scales { uint scales[]; };
+
+float block_scale(uint row, uint block, uint row_scales) {
+    const vec2 pair = unpackHalf2x16(scales[row * row_scales + block / 2]);
+    return (block & 1u) == 0u ? pair.x : pair.y;
+}
+
+// The four low nibbles less 8, as int8 a byte: n + 0x78 has bit 7 set from n = 8 on.
+uint nibble_bytes(uint word) {
+    const uint pairs = (word & 0xffu) | (word & 0xff00u) << 8;
+    return (((pairs | pairs << 4) & 0x0f0f0f0fu) + 0x78787878u) ^ 0x80808080u;
+}
+
+// The 16 values of a unit before scaling, as int8, four a word.
+uvec4 weight16_bytes(uint row, uint unit, uint row_units) {
+#if defined(WEIGHT_Q8_0)
+    return quants[row * row_units + unit];
+#else
+    const uvec2 a = quants[row * row_units + unit];
+    return uvec4(nibble_bytes(a.x), nibble_bytes(a.x >> 16), nibble_bytes(a.y), nibble_bytes(a.y >> 16));
+#endif
+}
 #endif
 
 vec4 bf16_pair_of_words(uint low, uint high) {
@@ -57,8 +78,6 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[3] = bf16_pair_of_words(b.z, b.w);
     return 1.0;
 #else
-    const uint block = unit / 2;
-    const vec2 pair = unpackHalf2x16(scales[row * row_scales + block / 2]);
 #if defined(WEIGHT_Q8_0)
     const uvec4 a = quants[at];
     w[0] = signed_bytes(a.x);
@@ -72,7 +91,7 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[2] = nibbles(a.y);
     w[3] = nibbles(a.y >> 16);
 #endif
-    return (block & 1u) == 0u ? pair.x : pair.y;
+    return block_scale(row, unit / 2, row_scales);
 #endif
 }
 
@@ -87,9 +106,7 @@ vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
     const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
     return bf16_pair_of_words(quants[at][half_at], quants[at][half_at + 1]);
 #else
-    const uint block = quad / 8;
-    const vec2 pair = unpackHalf2x16(scales[row * row_scales + block / 2]);
-    const float scale = (block & 1u) == 0u ? pair.x : pair.y;
+    const float scale = block_scale(row, quad / 8, row_scales);
 #if defined(WEIGHT_Q8_0)
     return signed_bytes(quants[row * row_units + quad / 4][quad & 3u]) * scale;
 #else

@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <cmath>
+#include <limits>
 
 #include "engine/error.h"
 #include "tests/support/device.h"
@@ -362,6 +363,310 @@ TEST_CASE("a matrix larger than the upload's batches and staging buffers arrives
     const FileRows weight = random_rows(DataType::q8_0, 900, 2560, 11);
     const Matrix matrix = upload(test.device, weight);
     check(test.device, test.ops.linear, matrix, weight.values, 1);
+}
+
+// ---- the rungs that round their operands ------------------------------------------------------
+
+namespace {
+
+const std::vector<Rung> kRounding = {Rung::fp16, Rung::int_dot, Rung::coopmat, Rung::coopmat_int8,
+                                     Rung::coopmat2};
+
+// Bars for each row of y: mean square error, and the largest error of one value, relative to `scale`
+// squared and `scale`: the root mean square that sums of such products have.
+struct Bars {
+    double nmse, largest;
+};
+// Measured on lavapipe 25.0 and 26.1, the same for both: int8 1.2e-4 (of a single value from 32
+// products; 3e-5 of wide rows) and 0.05, sums in f16 4.8e-6 and 0.01, coopmat 1.1e-6 and 0.0044.
+Bars bars_of(Rung rung) {
+    switch (rung) {
+    case Rung::int_dot:
+    case Rung::coopmat_int8: return {5e-4, 0.2};
+    case Rung::fp16: return {2e-5, 0.04};
+    default: return {4e-6, 0.02};
+    }
+}
+
+bool runs(Rung rung, DataType type, uint32_t tokens) {
+    const std::vector<Rung> list = Linear::candidates(type, tokens);
+    return std::find(list.begin(), list.end(), rung) != list.end();
+}
+
+double rms_of(std::span<const double> values) {
+    double squares = 0;
+    for (const double value : values)
+        squares += value * value;
+    return std::sqrt(squares / static_cast<double>(values.size()));
+}
+
+void check_rows(const std::vector<double>& want, const std::vector<float>& got, uint32_t rows,
+                const std::vector<double>& scales, const Bars& bars) {
+    for (size_t t = 0; t < scales.size(); ++t) {
+        const std::span w(want.data() + t * rows, rows);
+        const std::span g(got.data() + t * rows, rows);
+        const double ratio = rms_of(w) / scales[t], error = nmse(w, g) * ratio * ratio;
+        const double largest = max_abs_error(w, g) / scales[t];
+        CAPTURE(t);
+        CHECK(error < bars.nmse);
+        CHECK(largest < bars.largest);
+    }
+}
+
+// Of each token's sums, were the signs of their products independent.
+std::vector<double> scales_of(const std::vector<float>& x, const std::vector<double>& weight,
+                              uint32_t tokens, uint32_t rows, uint32_t cols) {
+    std::vector<float> x2 = x;
+    std::vector<double> weight2 = weight;
+    for (float& value : x2)
+        value *= value;
+    for (double& value : weight2)
+        value *= value;
+    const std::vector<double> squares = linear(x2, weight2, tokens, rows, cols);
+    std::vector<double> scales(tokens);
+    for (uint32_t t = 0; t < tokens; ++t) {
+        for (uint32_t r = 0; r < rows; ++r)
+            scales[t] += squares[size_t{t} * rows + r] / rows;
+        scales[t] = std::sqrt(scales[t]);
+    }
+    return scales;
+}
+
+// One product on a rung, with tokens of magnitudes from 0.1 to 10^6 where `spread`.
+void check_rung(OpTest& test, Rung rung, const Matrix& matrix, const std::vector<double>& weight,
+                uint32_t tokens, Epilogue epilogue, bool spread, float cap = 0) {
+    const uint32_t rows = matrix.rows(), cols = matrix.cols();
+    const bool halves = epilogue == Epilogue::geglu, biased = epilogue >= Epilogue::bias;
+    CAPTURE(name(rung), name(matrix.type()), rows, cols, tokens, epilogue, spread, cap);
+    std::vector<float> x = random_floats(size_t{tokens} * cols, -1, 1, 9);  // seeds 9 to 11
+    if (spread)
+        for (size_t i = 0; i < x.size(); ++i)
+            x[i] *= std::pow(10.0f, static_cast<float>(i / cols % 8) - 1);
+    const std::vector<float> bias = random_floats(rows, -2, 2, 10);
+    const uint32_t out_cols = halves ? rows / 2 : rows;
+    const std::vector<float> before = random_floats(size_t{tokens} * out_cols, -2, 2, 11);
+    GuardedRows in(test.device, tokens, cols, x), out(test.device, tokens, out_cols, before);
+    Guarded b = guarded(test.device, bias);
+
+    run(test.device, [&](Recorder& recorder) {
+        if (biased)
+            test.ops.linear.record(recorder, matrix, b.slice(), in.activation(), out.activation(),
+                                   epilogue);
+        else
+            test.ops.linear.record(recorder, matrix, in.activation(), out.activation(), epilogue, cap);
+    });
+
+    std::vector<double> want = linear(x, weight, tokens, rows, cols);
+    if (halves)
+        want = geglu(want);
+    for (size_t i = 0; i < want.size(); ++i) {
+        if (biased)
+            want[i] += bias[i % rows];
+        if (epilogue == Epilogue::bias_gelu)
+            want[i] = gelu_tanh(want[i]);
+        if (epilogue == Epilogue::bias_add)
+            want[i] += before[i];
+        want[i] = softcap(want[i], cap);
+    }
+    std::vector<double> scales = scales_of(x, weight, tokens, rows, cols);
+    if (epilogue != Epilogue::none)  // the width of `rows` averages well enough
+        for (uint32_t t = 0; t < tokens; ++t)
+            scales[t] = rms_of(std::span(want).subspan(size_t{t} * out_cols, out_cols));
+    const std::vector<float> got = out.read();
+    check_rows(want, got, out_cols, scales, bars_of(rung));
+    CHECK(out.intact());
+    CHECK(in.intact());
+    // f32 sums are a thousand times closer: the rung has run.
+    if (epilogue == Epilogue::none && cols >= 640)
+        CHECK(nmse(want, got) > 1e-10);
+}
+
+}  // namespace
+
+TEST_CASE("linear on the rungs that round their operands", "[op][linear][rungs]") {
+    const Rung rung = GENERATE(from_range(kRounding));
+    OpTest test(name(rung));
+    if (!test.device.has(rung))
+        SKIP("the device lacks " << name(rung));
+    for (const DataType type : kTypes) {
+        const bool blocks = block_elements(type) > 1;
+        // Tiles and epilogues have nothing to do with how weights are read, and software drivers
+        // compile a matrix product for seconds.
+        const bool thorough = type == DataType::f16 || type == DataType::q4_0;
+        const std::vector<Shape> shapes =
+            blocks ? std::vector<Shape>{{1, 32}, {7, 96}, {35, 160}, {130, 32}, {66, 640}}
+                   : std::vector<Shape>{{1, 1}, {7, 96}, {35, 255}, {130, 33}, {66, 640}};
+        for (const Shape& shape : shapes) {
+            const FileRows weight = random_rows(type, shape.rows, shape.cols, shape.cols);
+            const Matrix matrix = upload(test.device, weight);
+            for (const uint32_t tokens : {1u, 3u, 8u, 9u, 33u, 70u}) {
+                if (!runs(rung, type, tokens) || (!thorough && tokens != 3 && tokens != 33))
+                    continue;
+                check_rung(test, rung, matrix, weight.values, tokens, Epilogue::none, false);
+                check_rung(test, rung, matrix, weight.values, tokens, Epilogue::none, true);
+                if (thorough && shape.rows % 2 == 0)
+                    check_rung(test, rung, matrix, weight.values, tokens, Epilogue::geglu, true);
+            }
+        }
+    }
+}
+
+TEST_CASE("linear's epilogues on the rungs that round their operands", "[op][linear][rungs]") {
+    const Rung rung = GENERATE(from_range(kRounding));
+    OpTest test(name(rung));
+    if (!test.device.has(rung))
+        SKIP("the device lacks " << name(rung));
+    const FileRows weight = random_rows(DataType::q8_0, 130, 96, 18);
+    const Matrix matrix = upload(test.device, weight);
+    for (const uint32_t tokens : {3u, 70u}) {
+        if (!runs(rung, weight.type, tokens))
+            continue;
+        check_rung(test, rung, matrix, weight.values, tokens, Epilogue::none, false, 30.0f);
+        for (const Epilogue epilogue : kWithBias)
+            check_rung(test, rung, matrix, weight.values, tokens, epilogue, false);
+    }
+}
+
+TEST_CASE("linear keeps rows apart that are zero or not finite, on every rung",
+          "[op][linear][rungs]") {
+    const Rung rung = GENERATE(from_range(kRounding));
+    OpTest test(name(rung));
+    if (!test.device.has(rung))
+        SKIP("the device lacks " << name(rung));
+    constexpr uint32_t kRows = 20, kCols = 96, kTokens = 12;
+    enum : uint32_t { kZero = 1, kNaN = 4, kInfinite = 6, kTiny = 9 };
+    const FileRows weight = random_rows(DataType::q8_0, kRows, kCols, 19);
+    const Matrix matrix = upload(test.device, weight);
+    std::vector<float> x = random_floats(size_t{kTokens} * kCols, -1, 1, 20);
+    for (uint32_t k = 0; k < kCols; ++k) {
+        x[kZero * kCols + k] = 0;
+        x[kTiny * kCols + k] *= 1e-38f;
+    }
+    x[kNaN * kCols + 50] = std::numeric_limits<float>::quiet_NaN();
+    x[kInfinite * kCols + 50] = -std::numeric_limits<float>::infinity();
+    for (const uint32_t tokens : {8u, kTokens}) {
+        if (!runs(rung, weight.type, tokens))
+            continue;
+        CAPTURE(name(rung), tokens);
+        const std::vector<float> used(x.begin(), x.begin() + tokens * kCols);
+        GuardedRows in(test.device, tokens, kCols, used), out(test.device, tokens, kRows);
+        run(test.device, [&](Recorder& recorder) {
+            test.ops.linear.record(recorder, matrix, in.activation(), out.activation());
+        });
+        const std::vector<float> got = out.read();
+        const std::vector<double> want = linear(used, weight.values, tokens, kRows, kCols);
+        for (uint32_t t = 0; t < tokens; ++t) {
+            CAPTURE(t);
+            const auto row = got.begin() + t * kRows;
+            if (t == kZero)
+                CHECK(std::all_of(row, row + kRows, [](float v) { return v == 0; }));
+            else if (t == kNaN)
+                CHECK(std::all_of(row, row + kRows, [](float v) { return std::isnan(v); }));
+            else if (t == kInfinite)
+                CHECK(std::none_of(row, row + kRows, [](float v) { return std::isfinite(v); }));
+            else if (t == kTiny)
+                CHECK(std::all_of(row, row + kRows, [](float v) { return std::abs(v) < 1e-35f; }));
+            else
+                CHECK(nmse(std::span(want).subspan(t * kRows, kRows), {&*row, kRows}) <
+                      bars_of(rung).nmse);
+        }
+    }
+}
+
+TEST_CASE("linear packs activations anew for each product of a plan", "[op][linear][rungs]") {
+    const Rung rung = GENERATE(from_range(kRounding));
+    OpTest test(name(rung));
+    if (!test.device.has(rung))
+        SKIP("the device lacks " << name(rung));
+    // The second product needs more scratch than the first, the third runs on what the second left.
+    const FileRows narrow = random_rows(DataType::q8_0, 40, 64, 21);
+    const FileRows wide = random_rows(DataType::q8_0, 40, 352, 22);
+    const Matrix a = upload(test.device, narrow), b = upload(test.device, wide);
+    Linear op(test.device);
+    constexpr uint32_t kTokens = 20;
+    const std::vector<float> x = random_floats(kTokens * 64, -1, 1, 23);
+    const std::vector<float> z = random_floats(kTokens * 352, -1, 1, 24);
+    GuardedRows in_a(test.device, kTokens, 64, x), in_b(test.device, kTokens, 352, z);
+    GuardedRows first(test.device, kTokens, 40), second(test.device, kTokens, 40),
+        third(test.device, kTokens, 40);
+    run(test.device, [&](Recorder& recorder) {
+        op.record(recorder, a, in_a.activation(), first.activation());
+        op.record(recorder, b, in_b.activation(), second.activation());
+        op.record(recorder, a, in_a.activation(), third.activation());
+    });
+    const std::vector<double> want = linear(x, narrow.values, kTokens, 40, 64);
+    const std::vector<double> scales = scales_of(x, narrow.values, kTokens, 40, 64);
+    check_rows(want, first.read(), 40, scales, bars_of(rung));
+    check_rows(linear(z, wide.values, kTokens, 40, 352), second.read(), 40,
+               scales_of(z, wide.values, kTokens, 40, 352), bars_of(rung));
+    check_rows(want, third.read(), 40, scales, bars_of(rung));
+
+    // What was reserved is not allocated again.
+    const uint64_t held = test.device.bytes_in(Arena::activations);
+    op.reserve(kTokens, 352);
+    CHECK(test.device.bytes_in(Arena::activations) == held);
+    op.reserve(kTokens, 3520);
+    const uint64_t grown = test.device.bytes_in(Arena::activations) - held;
+    CHECK(grown >= uint64_t{kTokens} * 3520 * 2);
+    CHECK(grown <= Linear::scratch_bytes(kTokens, 3520));
+}
+
+TEST_CASE("linear's rungs write every piece of a split matrix to its place", "[op][linear][rungs]") {
+    const Rung rung = GENERATE(from_range(kRounding));
+    DeviceOptions options;
+    options.max_range_bytes = 32 * 1024;
+    options.as_gpu = true;
+    options.precision = Precision::automatic;
+    Device device(options);
+    if (!device.has(rung))
+        SKIP("the device lacks " << name(rung));
+    const FileRows weight = random_rows(DataType::q8_0, 850, 96, 3);
+    const Matrix matrix = upload(device, weight);
+    REQUIRE(matrix.pieces().size() > 1);
+    for (const uint32_t tokens : {5u, 9u}) {
+        if (!runs(rung, weight.type, tokens))
+            continue;
+        for (const Rung other : Linear::candidates(weight.type, tokens))
+            if (other != rung)
+                device.set_aside(Linear::work(weight.type, tokens), other);
+        Linear op(device);
+        const std::vector<float> x = random_floats(size_t{tokens} * 96, -1, 1, 25);
+        GuardedRows in(device, tokens, 96, x), out(device, tokens, 850), half(device, tokens, 425);
+        run(device, [&](Recorder& recorder) {
+            op.record(recorder, matrix, in.activation(), out.activation());
+            op.record(recorder, matrix, in.activation(), half.activation(), Epilogue::geglu);
+        });
+        const std::vector<double> want = linear(x, weight.values, tokens, 850, 96);
+        check_rows(want, out.read(), 850, scales_of(x, weight.values, tokens, 850, 96),
+                   bars_of(rung));
+        std::vector<double> scales;
+        const std::vector<double> halves = geglu(want);
+        for (uint32_t t = 0; t < tokens; ++t)
+            scales.push_back(rms_of(std::span(halves).subspan(t * 425, 425)));
+        check_rows(halves, half.read(), 425, scales, bars_of(rung));
+        CHECK(out.intact());
+        CHECK(half.intact());
+    }
+    CHECK(device.validation_messages() == 0);
+}
+
+TEST_CASE("a rung that is set aside leaves linear what it is without", "[op][linear][rungs]") {
+    DeviceOptions options;
+    options.as_gpu = true;
+    options.precision = Precision::automatic;
+    Device device(options);
+    Linear op(device);
+    const FileRows weight = random_rows(DataType::q8_0, 70, 96, 12);
+    const Matrix matrix = upload(device, weight);
+    CHECK(Linear::work(DataType::q8_0, 8) == "linear q8_0 decode");
+    CHECK(Linear::work(DataType::q8_0, 9) == "linear q8_0 short");
+    CHECK(Linear::work(DataType::bf16, 64) == "linear bf16 short");
+    CHECK(Linear::work(DataType::f16, 65) == "linear f16 long");
+    for (const uint32_t tokens : {8u, 9u, 70u}) {
+        for (const Rung rung : Linear::candidates(weight.type, tokens))
+            device.set_aside(Linear::work(weight.type, tokens), rung);
+        check(device, op, matrix, weight.values, tokens);  // at f32's bar
+    }
 }
 
 }  // namespace olivine::test
