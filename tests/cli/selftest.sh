@@ -120,6 +120,7 @@ one_line "SPIR-V that is none"
 # ---- Ctrl-C -----------------------------------------------------------------------------------
 
 # Background jobs of a script ignore Ctrl-C, so a small program resets that first.
+: >"$scratch/err"
 python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
