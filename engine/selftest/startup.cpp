@@ -255,9 +255,7 @@ void remember(const std::string& memory, const std::string& key, const std::vect
 
 }  // namespace
 
-Findings prepare(Device& device, const Workload& workload, const std::string& file) {
-    // Findings about shaders that are being worked on are of no use to the next start.
-    const std::string memory = device.shaders() ? "" : file;
+Findings prepare(Device& device, const Workload& workload, const std::string& memory) {
     Findings findings;
     const std::string key = key_of(device, workload);
     const bool remembers = !memory.empty() && !device.shaders();  // a shader under work is new each time
