@@ -63,8 +63,9 @@ MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType 
     for (const auto& [rows, keys] : {std::pair{64u, 32u}, {32u, 32u}, {16u, 32u}, {16u, 16u}}) {
         if (rows % m != 0 || keys % n != 0 || keys % k != 0)
             continue;
-        // With coopmat2 a subgroup owns whole rows; else all share the tile's blocks.
-        const uint32_t subgroups = rung == Rung::coopmat2 ? std::min(rows / m, 4u) : 4;
+        // With coopmat2 a subgroup owns whole rows, and of them one block: of matrices with more,
+        // Mesa 26.1's lavapipe reduces the first alone right. Else all share the tile's blocks.
+        const uint32_t subgroups = rung == Rung::coopmat2 ? rows / m : 4;
         // In attention_coopmat2.comp two matrices hold the output of a head wider than 128.
         const uint32_t parts = rung == Rung::coopmat2 && shape.head_dim > 128 ? 2 : 1;
         const MatrixTile tile{rows, keys, rounded_up(shape.head_dim, parts * std::max(n, k)),
