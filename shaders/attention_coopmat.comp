@@ -13,7 +13,7 @@
 //
 //   bindings 0 to 4 are those of attention.comp
 //
-// C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_matrix_test.cpp
+// C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require
 #include "include/attention_tile.glsl"
 

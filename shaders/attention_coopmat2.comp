@@ -9,7 +9,7 @@
 //
 //   bindings 0 to 4 are those of attention.comp
 //
-// C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_matrix_test.cpp
+// C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require
 #extension GL_NV_cooperative_matrix2 : require
 #extension GL_KHR_shader_subgroup_arithmetic : require

@@ -78,6 +78,7 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[3] = bf16_pair_of_words(b.z, b.w);
     return 1.0;
 #else
+    const float scale = block_scale(row, unit / 2, row_scales);  // asked for first, to wait less
 #if defined(WEIGHT_Q8_0)
     const uvec4 a = quants[at];
     w[0] = signed_bytes(a.x);
@@ -91,7 +92,7 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[2] = nibbles(a.y);
     w[3] = nibbles(a.y >> 16);
 #endif
-    return block_scale(row, unit / 2, row_scales);
+    return scale;
 #endif
 }
 

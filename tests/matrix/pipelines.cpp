@@ -36,6 +36,10 @@ constexpr Ladder kLadders[] = {
     {Precision::automatic, ""},          {Precision::f32, ""},
     {Precision::f32, "storage16"},       {Precision::f32, "subgroup"},
     {Precision::f32, "subgroup,storage16"},
+    {Precision::automatic, "coopmat_int8"},
+    {Precision::automatic, "coopmat,coopmat_int8"},
+    {Precision::automatic, "coopmat,coopmat_int8,int_dot"},
+    {Precision::automatic, "coopmat,coopmat_int8,subgroup"},
 };
 
 // Where operations are recorded. Nothing runs, so all of them share one buffer of no real size.
