@@ -35,7 +35,7 @@ wants() {  # lane
 
 set_up_and_build() {
     local text arguments=()
-    if wants mesa26 || wants gpuav; then setup+=(--mesa26); fi
+    if wants mesa26 || wants gpuav || wants mutations; then setup+=(--mesa26); fi
     ! wants fuzz || setup+=(--fuzz)
     text=$("$root/cmake/setup.sh" "${setup[@]}") || return
     [[ -z "$text" ]] || mapfile -t arguments <<<"$text"

@@ -352,7 +352,7 @@ void add_attention_cases(std::vector<Case>& cases) {
         for (shader::Row& row : rows)
             row.last_visible = patches - 1;
         add_attend(cases, {.heads = kPicture, .rows = rows}, format_text("%u patches", patches),
-            patches == 25);
+            patches == 70);
         add_attend(cases, {.heads = kPicture, .rows = rows, .value_size = 1e5f},
             format_text("%u patches, values of 1e5", patches));
     }

@@ -17,11 +17,15 @@ std::vector<uint32_t> words_of(std::span<const std::byte> bytes) {
     return words;
 }
 
+// What lies beyond the rows of an input: another poison than an output's, whose bits a product with
+// it would leave as they are.
+constexpr uint32_t kInputPoison = kPoison ^ 0x00010000;
+
 // Rows with poison between cols and stride.
 std::vector<uint32_t> padded(const std::vector<float>& values, uint32_t rows, uint32_t cols,
-                             uint32_t stride) {
+                             uint32_t stride, uint32_t poison) {
     assert(values.size() == size_t{rows} * cols);
-    std::vector<uint32_t> words(size_t{rows} * stride, kPoison);
+    std::vector<uint32_t> words(size_t{rows} * stride, poison);
     for (size_t r = 0; r < rows; ++r)
         std::memcpy(words.data() + r * stride, values.data() + r * cols, size_t{cols} * 4);
     return words;
@@ -46,7 +50,7 @@ Slice Scene::add(const std::string& name, Block::Role role, std::span<const std:
 Activation Scene::input_rows(const std::string& name, uint32_t rows, uint32_t cols,
                              const std::vector<float>& values) {
     const uint32_t stride = spare_stride(cols);
-    return {input(name, padded(values, rows, cols, stride)), rows, cols, stride};
+    return {input(name, padded(values, rows, cols, stride, kInputPoison)), rows, cols, stride};
 }
 
 const Matrix& Scene::weight(const FileRows& rows) {
@@ -64,7 +68,7 @@ Activation Scene::output_rows(const std::string& name, uint32_t rows, uint32_t c
                               const std::vector<float>& before, std::vector<double> want, Bar bar) {
     assert(want.size() == size_t{rows} * cols);
     const uint32_t stride = spare_stride(cols);
-    const std::vector<uint32_t> words = padded(before, rows, cols, stride);
+    const std::vector<uint32_t> words = padded(before, rows, cols, stride, kPoison);
     const Slice slice = add(name, Block::Role::output, std::as_bytes(std::span(words)));
     Block& block = blocks_.back();
     block.rows = rows;

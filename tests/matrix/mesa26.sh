@@ -5,7 +5,7 @@
 #   tests/matrix/mesa26.sh [BIN [FILTER]]
 #   tests/matrix/mesa26.sh --shell COMMAND...   any command in there, in the current folder
 #
-# The project and /tmp are mounted at the paths they have outside; variables named OLIVINE_*, LP_*
+# The project, /tmp and the shader compiler are mounted at the paths they have outside; variables named OLIVINE_*, LP_*
 # and MESA_* are passed on. The mounts live in a namespace of their own and end with the command.
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
@@ -17,15 +17,18 @@ if [[ "${1:-}" == --shell ]]; then
     done < <(compgen -e | grep -E '^(OLIVINE|LP|MESA)_')
     # shellcheck disable=SC2016  # the inner shell expands it
     exec "${as_root[@]}" unshare --mount sh -euc '
-        inside=$1 project=$2 user=$3
-        shift 3
+        inside=$1 project=$2 compiler=$3 user=$4
+        shift 4
         mount -t proc proc "$inside/proc"
         mount --rbind /dev "$inside/dev"
         mount --bind /tmp "$inside/tmp"
-        mkdir -p "$inside$project"
-        mount --bind "$project" "$inside$project"
+        for folder in "$project" "$compiler"; do
+            [ -e "$folder" ] || continue
+            mkdir -p "$inside$folder"
+            mount --bind "$folder" "$inside$folder"
+        done
         exec chroot --userspec="$user" "$inside" /usr/bin/env -i "$@"
-        ' sh "$debian13/root" "$root" "$(id -u):$(id -g)" -C "$PWD" HOME=/home/olivine \
+        ' sh "$debian13/root" "$root" "$cache/toolchain" "$(id -u):$(id -g)" -C "$PWD" HOME=/home/olivine \
         PATH=/usr/bin:/usr/sbin LANG=C.UTF-8 VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json \
         "${passed_on[@]}" "$@"
 fi

@@ -2,12 +2,15 @@
 # Breaks shaders on purpose, each rung's and one at a time, and looks which lane catches it:
 # mutations.sh [BIN]
 #
-# A mutation is a change of one line in a copy of shaders/, which --shader-dir compiles. The lane that
+# A mutation is a small change in a copy of shaders/, which OLIVINE_SHADER_DIR names. The lane that
 # should catch it runs the cases of that operation and must fail; without the change the same cases
 # must pass. The table names the lane and the first failure it reports.
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
+[[ -e "$debian13/stamp" ]] ||
+    cannot_run "$debian13 does not exist; cmake/setup.sh --mesa26 makes it"
 use_lavapipe 256
+cd "$root"  # a folder that is there inside the Debian 13 root, too
 readonly copy="$scratch/shaders"
 
 # ---- the lanes, each by what it runs --------------------------------------------------------------
@@ -16,11 +19,11 @@ readonly copy="$scratch/shaders"
 run_lane() {  # lane, RE
     local run=("$bin/olivine" selftest --quick --filter "$2" --bundles "$scratch/failures")
     log="$scratch/log"
-    case "$1" in
-    lavapipe) run_limited "${run[@]}" ;;
-    mesa26) launcher=("$here/mesa26.sh" --shell) run_limited "${run[@]}" ;;
-    gpuav) OLIVINE_VALIDATION=gpu launcher=("$here/mesa26.sh" --shell) run_limited "${run[@]}" ;;
-    esac >"$log" 2>&1
+    launcher=()
+    [[ "$1" == lavapipe ]] || launcher=("$here/mesa26.sh" --shell)
+    unset OLIVINE_VALIDATION
+    [[ "$1" != gpuav ]] || export OLIVINE_VALIDATION=gpu
+    run_limited "${run[@]}" >"$log" 2>&1
 }
 
 # ---- the mutations --------------------------------------------------------------------------------
@@ -28,10 +31,9 @@ run_lane() {  # lane, RE
 readonly row='%-12s %-9s %-44s %s\n'
 clean=" "  # lanes and cases that passed without a change
 
-mutate() {  # rung, lane, what is wrong, RE of the cases, file, line of it, line in its place
-    local rung=$1 lane=$2 what=$3 cases=$4 file=$5 found
+mutate() {  # rung, lane, what is wrong, RE of the cases, file, sed's commands that break it
+    local rung=$1 lane=$2 what=$3 cases=$4 file=$5
     if [[ "$clean" != *" $lane:$cases "* ]]; then
-        unset OLIVINE_SHADER_DIR
         run_lane "$lane" "$cases"
         if ((code != 0)); then
             cat "$log"
@@ -42,14 +44,11 @@ mutate() {  # rung, lane, what is wrong, RE of the cases, file, line of it, line
     fi
     rm -rf "$copy"
     cp -r "$root/shaders" "$copy"
-    found=$(grep -cF -- "$6" "$copy/$file" || true)
-    if [[ "$found" != 1 ]]; then
-        broken "$file has '$6' $found times"
+    sed -i "$6" "$copy/$file"
+    if cmp -s "$root/shaders/$file" "$copy/$file"; then
+        broken "$rung: $what: nothing to change is found in $file"
         return
     fi
-    from=$6 to=$7 awk '{ at = index($0, ENVIRON["from"])
-        print at ? substr($0, 1, at - 1) ENVIRON["to"] substr($0, at + length(ENVIRON["from"])) : $0 }' \
-        "$root/shaders/$file" >"$copy/$file"
     export OLIVINE_SHADER_DIR=$copy
     run_lane "$lane" "$cases"
     unset OLIVINE_SHADER_DIR
@@ -65,7 +64,43 @@ mutate() {  # rung, lane, what is wrong, RE of the cases, file, line of it, line
 
 # shellcheck disable=SC2059
 printf "$row" rung lane mutation "first failure"
-mutate tier0 lavapipe "a barrier is missing" '^rms_norm/tier0 as GPU/' include/reduce.glsl \
-    'reduce_scratch[lane] = value;                                                            \' \
-    'reduce_scratch[lane] = value; if (lane > 64) return value;                               \'
+
+mutate tier0 lavapipe "a barrier is missing" '^rms_norm/tier0/' include/reduce.glsl \
+    '/reduce_scratch\[lane + half_size\]/{n;s/barrier();/         /}'
+mutate tier0 lavapipe "one column too many is written" '^rms_norm/tier0/' rms_norm.comp \
+    '/inversesqrt/{n;s/c < p.cols/c <= p.cols/}'
+mutate tier0 lavapipe "the last unit of a row is lost" '^linear/tier0/.*, 1 token' matvec.comp \
+    's/; unit \* 16 < p.cols;/; unit * 16 + 15 < p.cols;/'
+mutate tier0 gpuav "a read past the end, of no effect" '^rms_norm/tier0/' rms_norm.comp \
+    's/squares += src\[src_at + c\] /squares += clamp(src[src_at + c + 65536], 0.0, 0.0) + src[src_at + c] /'
+mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' include/reduce.glsl \
+    '/reduce_scratch\[gl_SubgroupID\]/{n;s/barrier();/         /}'
+mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/' attention.comp \
+    's/slot + 1 == p.capacity/slot == p.capacity/'
+mutate subgroup lavapipe "the last row of a tile is lost" '^linear/subgroup/.*70 tokens' \
+    matmul_direct.comp 's/first_row + r < p.rows/first_row + r + 1 < p.rows/'
+mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/' sample.comp \
+    's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'
+mutate subgroup lavapipe "tiles are read before they are written" \
+    '^linear/subgroup as GPU/.*70 tokens' matmul.comp '0,/sync_group();/s///'
+mutate storage16 lavapipe "two values are exchanged" '^attention/storage16/' include/kv.glsl \
+    's/define kv_unpack(e) vec4(e)$/define kv_unpack(e) vec4(e).yxzw/'
+mutate fp16 lavapipe "a scale has the wrong index" '^linear/fp16/' matmul_packed.comp \
+    's/scales_w\[half_index \* kTileRows + row\]/scales_w[row]/'
+mutate fp16 lavapipe "tiles are read before they are written" '^linear/fp16/' matmul_packed.comp \
+    '0,/barrier();/s///'
+mutate int_dot lavapipe "the last block is lost" '^linear/int_dot/.*70 tokens' matmul_packed.comp \
+    's/block < blocks; /block + 1 < blocks; /'
+mutate int_dot lavapipe "half of the activations come twice" '^linear/int_dot/.*, 1 token' \
+    matvec.comp 's/int(bytes\[i \/ 4\]/int(bytes[0]/'
+mutate coopmat mesa26 "tiles are read before they are written" '^linear/coopmat/' \
+    matmul_coopmat.comp '0,/barrier();/s///'
+mutate coopmat mesa26 "the output is not scaled when the maximum grows" '^attention/coopmat/' \
+    attention_coopmat.comp '0,/        multiply_rows();/s///'
+mutate coopmat_int8 mesa26 "a scale has the wrong index" '^linear/coopmat_int8/' \
+    matmul_coopmat.comp 's/x_scales\[source \* blocks + block\]/x_scales[source * blocks]/'
+mutate coopmat2 mesa26 "the last row is lost" '^linear/coopmat2/' matmul_coopmat.comp \
+    's/t < p.tokens \&\& r < p.rows/t < p.tokens \&\& r + 1 < p.rows/'
+mutate coopmat2 mesa26 "a key too many is masked" '^attention/coopmat2/' include/attention_tile.glsl \
+    's/key > q_last\[i\]/key >= q_last[i]/'
 finish

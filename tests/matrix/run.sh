@@ -21,6 +21,7 @@ lanes=(
     sanitizers
     swiftshader
     faults
+    mutations
     fuzz
     gpuav
     mesa26
