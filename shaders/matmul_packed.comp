@@ -5,8 +5,9 @@
 //
 //   INT_DOT   four int8, multiplied and summed by one instruction. A step of 32 along k is one block
 //             of the weights and one of the activations: their scales are applied to its sum.
-//   FP16      two halves. Sums of 8 products in each half of a word, then in f32. Quants are halves
-//             exactly, so that their scales are applied to these sums as well.
+//   FP16      two halves. Sums of 4 products in each half of a word, then in f32: with 8, logits are
+//             off by 4.6e-3 (relative L2, tests/model/forward_test.cpp). Quants are halves exactly,
+//             so that their scales are applied to these sums as well.
 //
 // A workgroup computes a tile of kTileRows weight rows by kTileTokens tokens, a thread kRowsEach x
 // kTokensEach of it. block_scale or row_scale has packed the activations.
@@ -42,15 +43,18 @@ layout(push_constant) uniform Push { LinearParams p; };
 
 const uint kTileRows = kLanesRows * kRowsEach;
 const uint kTileTokens = kLanesTokens * kTokensEach;
-const uint kWordsEachSum = 8;  // words that are summed before a scale is applied
 #ifdef INT_DOT
 #define PARTIAL int
 const uint kWords = 8;         // of 32 values
+const uint kWordsEachSum = 8;  // words that are summed before a scale is applied
+const uint kScales = 1;        // of a row in 32 values
 PARTIAL joined(PARTIAL sum, uint w, uint v) { return sum + dotPacked4x8EXT(int(w), int(v)); }
 float total(PARTIAL sum) { return float(sum); }
 #else
 #define PARTIAL f16vec2
 const uint kWords = 16;
+const uint kWordsEachSum = 4;
+const uint kScales = 2;
 PARTIAL joined(PARTIAL sum, uint w, uint v) {
     return fma(unpackFloat2x16(w), unpackFloat2x16(v), sum);
 }
@@ -60,7 +64,7 @@ const uint kSums = kWords / kWordsEachSum;
 
 shared uint tile_w[kWords * kTileRows];    // [word][row]
 shared uint tile_x[kWords * kTileTokens];  // [word][token]
-shared float scales_w[kSums * kTileRows];  // [sum][row]
+shared float scales_w[kScales * kTileRows];  // [scale][row]
 #ifdef INT_DOT
 shared float scales_x[kTileTokens];
 #endif
@@ -133,7 +137,7 @@ void main() {
             }
             for (uint r = 0; r < kRowsEach; ++r)
                 for (uint t = 0; t < kTokensEach; ++t) {
-                    float scale = scales_w[s * kTileRows + lane_row * kRowsEach + r];
+                    float scale = scales_w[s * kScales / kSums * kTileRows + lane_row * kRowsEach + r];
 #ifdef INT_DOT
                     scale *= scales_x[lane_token + t * kLanesTokens];
 #endif

@@ -5,5 +5,5 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
 use_lavapipe 256
 export OLIVINE_VALIDATION=1
-run_tests "$bin/olivine_tests" "~[cpu]"
+run_tests "$bin/olivine_tests" "~[cpu]~[coopmat]"
 finish

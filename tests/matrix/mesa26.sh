@@ -36,6 +36,7 @@ fi
 use_mesa26
 export OLIVINE_VALIDATION=1
 run_selftest --quick
+run_tests "$bin/olivine_tests" "[rungs]"
 # A rung counts only where its shaders have run.
 for rung in coopmat coopmat2; do
     awk -v rung="$rung" '$2 == rung && $3 > 0 { found = 1 } END { exit !found }' \

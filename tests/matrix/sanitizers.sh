@@ -11,5 +11,5 @@ use_lavapipe 256
 frames=quarantine_size_mb=16:thread_local_quarantine_size_kb=64
 export ASAN_OPTIONS="$frames${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export UBSAN_OPTIONS="print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
-run_tests "$bin/olivine_tests" ""
+run_tests "$bin/olivine_tests" "~[coopmat]"
 finish

@@ -8,5 +8,5 @@ icd="$cache/swiftshader/vk_swiftshader_icd.json"
 use_driver "$icd"
 name_driver
 export OLIVINE_VALIDATION=1
-run_tests "$bin/olivine_tests" "~[cpu]"
+run_tests "$bin/olivine_tests" "~[cpu]~[coopmat]"
 finish

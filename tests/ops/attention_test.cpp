@@ -277,7 +277,7 @@ TEST_CASE("attention keeps its precision with large scores", "[op][attention]") 
 }
 
 // Operands are halves: the same cases, and what need not fit a half.
-TEMPLATE_TEST_CASE_SIG("attention on a rung above storage16", "[op][attention]", ((Rung R), R),
+TEMPLATE_TEST_CASE_SIG("attention on a rung above storage16", "[op][attention][coopmat]", ((Rung R), R),
                        Rung::coopmat2, Rung::coopmat) {
     const KvType type = GENERATE(KvType::f32, KvType::f16);
     OpTest test(variant_with(R));

@@ -369,9 +369,6 @@ TEST_CASE("a matrix larger than the upload's batches and staging buffers arrives
 
 namespace {
 
-const std::vector<Rung> kRounding = {Rung::fp16, Rung::int_dot, Rung::coopmat, Rung::coopmat_int8,
-                                     Rung::coopmat2};
-
 // Bars for each row of y: mean square error, and the largest error of one value, relative to `scale`
 // squared and `scale`: the root mean square that sums of such products have.
 struct Bars {
@@ -484,10 +481,8 @@ void check_rung(OpTest& test, Rung rung, const Matrix& matrix, const std::vector
 }  // namespace
 
 TEST_CASE("linear on the rungs that round their operands", "[op][linear][rungs]") {
-    const Rung rung = GENERATE(from_range(kRounding));
+    const Rung rung = GENERATE(from_range(rounding_rungs()));
     OpTest test(name(rung));
-    if (!test.device.has(rung))
-        SKIP("the device lacks " << name(rung));
     for (const DataType type : kTypes) {
         const bool blocks = block_elements(type) > 1;
         // Tiles and epilogues have nothing to do with how weights are read, and software drivers
@@ -512,10 +507,8 @@ TEST_CASE("linear on the rungs that round their operands", "[op][linear][rungs]"
 }
 
 TEST_CASE("linear's epilogues on the rungs that round their operands", "[op][linear][rungs]") {
-    const Rung rung = GENERATE(from_range(kRounding));
+    const Rung rung = GENERATE(from_range(rounding_rungs()));
     OpTest test(name(rung));
-    if (!test.device.has(rung))
-        SKIP("the device lacks " << name(rung));
     const FileRows weight = random_rows(DataType::q8_0, 130, 96, 18);
     const Matrix matrix = upload(test.device, weight);
     for (const uint32_t tokens : {3u, 70u}) {
@@ -529,10 +522,8 @@ TEST_CASE("linear's epilogues on the rungs that round their operands", "[op][lin
 
 TEST_CASE("linear keeps rows apart that are zero or not finite, on every rung",
           "[op][linear][rungs]") {
-    const Rung rung = GENERATE(from_range(kRounding));
+    const Rung rung = GENERATE(from_range(rounding_rungs()));
     OpTest test(name(rung));
-    if (!test.device.has(rung))
-        SKIP("the device lacks " << name(rung));
     constexpr uint32_t kRows = 20, kCols = 96, kTokens = 12;
     enum : uint32_t { kZero = 1, kNaN = 4, kInfinite = 6, kTiny = 9 };
     const FileRows weight = random_rows(DataType::q8_0, kRows, kCols, 19);
@@ -574,10 +565,8 @@ TEST_CASE("linear keeps rows apart that are zero or not finite, on every rung",
 }
 
 TEST_CASE("linear packs activations anew for each product of a plan", "[op][linear][rungs]") {
-    const Rung rung = GENERATE(from_range(kRounding));
+    const Rung rung = GENERATE(from_range(rounding_rungs()));
     OpTest test(name(rung));
-    if (!test.device.has(rung))
-        SKIP("the device lacks " << name(rung));
     // The second product needs more scratch than the first, the third runs on what the second left.
     const FileRows narrow = random_rows(DataType::q8_0, 40, 64, 21);
     const FileRows wide = random_rows(DataType::q8_0, 40, 352, 22);
@@ -612,14 +601,12 @@ TEST_CASE("linear packs activations anew for each product of a plan", "[op][line
 }
 
 TEST_CASE("linear's rungs write every piece of a split matrix to its place", "[op][linear][rungs]") {
-    const Rung rung = GENERATE(from_range(kRounding));
+    const Rung rung = GENERATE(from_range(rounding_rungs()));
     DeviceOptions options;
     options.max_range_bytes = 32 * 1024;
     options.as_gpu = true;
     options.precision = Precision::automatic;
     Device device(options);
-    if (!device.has(rung))
-        SKIP("the device lacks " << name(rung));
     const FileRows weight = random_rows(DataType::q8_0, 850, 96, 3);
     const Matrix matrix = upload(device, weight);
     REQUIRE(matrix.pieces().size() > 1);

@@ -63,6 +63,16 @@ std::string variant_with(Rung rung) {
     return name(rung);
 }
 
+std::vector<Rung> rounding_rungs() {
+    std::vector<Rung> list;
+    for (uint32_t i = static_cast<uint32_t>(Rung::fp16); i < kRungs; ++i)
+        if (bench("all rungs").device.capabilities().available.has(static_cast<Rung>(i)))
+            list.push_back(static_cast<Rung>(i));
+    if (list.empty())
+        SKIP("the device has no rung that rounds its operands");
+    return list;
+}
+
 std::vector<KvVariant> kv_variants() {
     const Device& device = bench("all rungs").device;
     const bool subgroup = device.has(Rung::subgroup), storage16 = device.has(Rung::storage16);

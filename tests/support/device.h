@@ -29,6 +29,9 @@ std::vector<std::string> variants();
 // The variant whose only rung above storage16 is this one, as on a GPU; its name is the rung's.
 // Skips the test case where the machine's device lacks the rung.
 std::string variant_with(Rung rung);
+// Those of the rungs that round their operands which the machine's device has. Skips the test case where
+// it has none.
+std::vector<Rung> rounding_rungs();
 
 // The same for operations on keys and values, whose storage makes further variants:
 //   storage16    16-bit storage alone, as on a GPU
