@@ -116,6 +116,7 @@ void create_device(Device::Impl& impl) {
     v12.shaderFloat16 = rungs.has(Rung::fp16) || matrices;
     v12.shaderInt8 = rungs.has(Rung::coopmat_int8);
     v12.vulkanMemoryModel = matrices;
+    v12.vulkanMemoryModelDeviceScope = matrices;  // attention's workgroups join what they have split
     VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
     v11.storageBuffer16BitAccess = rungs.has(Rung::storage16);
     VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};

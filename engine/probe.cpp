@@ -76,7 +76,8 @@ MatrixShape pick_shape(const std::vector<VkCooperativeMatrixPropertiesKHR>& shap
 void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance,
                               const VkPhysicalDeviceVulkan12Features& v12, Capabilities& caps) {
     if (!has_extension(physical, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
-        !caps.subgroup_size_pinned || !v12.vulkanMemoryModel || !v12.shaderFloat16)
+        !caps.subgroup_size_pinned || !v12.vulkanMemoryModel ||
+        !v12.vulkanMemoryModelDeviceScope || !v12.shaderFloat16)
         return;
     const auto enumerate = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
         vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));

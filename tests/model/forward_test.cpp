@@ -160,7 +160,8 @@ TEST_CASE("logits stay near the goldens where operands are rounded", "[model][ru
         // measured 3.0e-2.
         const bool bytes = rung == Rung::int_dot || rung == Rung::coopmat_int8;
         CHECK(relative <= (bytes ? 4e-2 : 4e-3));
-        CHECK((relative > 1e-5) == (whole || rung == Rung::int_dot));  // the rung's shaders ran
+        // The rung's shaders ran: of single tokens int_dot has matvec, the halves' matrices attention.
+        CHECK((relative > 1e-5) == (whole || (rung != Rung::fp16 && rung != Rung::coopmat_int8)));
     }
 }
 
