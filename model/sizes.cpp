@@ -110,6 +110,9 @@ ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& optio
 
 uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
                          uint64_t budget) {
+    // The table of sines is as long as the context asked for; the search stays within the model's own.
+    weight_bytes -= rope_bytes(config, context_length(config, options.context)) -
+                    rope_bytes(config, config.max_positions);
     const auto fits = [&](uint32_t context) {
         ContextOptions trial = options;
         trial.context = context;

@@ -90,6 +90,12 @@ double seconds_of(Device& device, const std::function<void(Recorder&)>& record) 
     return best;
 }
 
+bool has_any(const Device& device, const std::string& work, const std::vector<Rung>& candidates) {
+    const RungSet rungs = device.rungs(work);
+    return std::any_of(candidates.begin(), candidates.end(),
+                       [&](Rung rung) { return rungs.has(rung); });
+}
+
 // Times `work` on each of its rungs, and sets aside all but the fastest.
 void choose(Device& device, const std::string& work, const std::vector<Rung>& candidates,
             const std::function<void(Recorder&)>& record, std::vector<Aside>& aside,
@@ -129,8 +135,9 @@ void choose(Device& device, const std::string& work, const std::vector<Rung>& ca
 void choose_linear(Device& device, Ops& ops, DataType type, uint32_t tokens,
                    std::vector<Aside>& aside, Findings& findings) {
     constexpr uint32_t kRows = 4096, kCols = 2048;
-    if (device.rungs(Linear::work(type, tokens)).up_to(Rung::coopmat2) ==
-        device.rungs(Linear::work(type, tokens)).up_to(Rung::storage16))
+    const std::string work = Linear::work(type, tokens);
+    const std::vector<Rung> candidates = Linear::candidates(type, tokens);
+    if (!has_any(device, work, candidates))
         return;
     const Matrix weight(device, type, kRows, kCols);
     Recorder fill(device, "random weights");
@@ -140,7 +147,7 @@ void choose_linear(Device& device, Ops& ops, DataType type, uint32_t tokens,
     const Buffer y(device, Arena::activations, Activation::bytes_of(tokens, kRows));
     const std::vector<float> values = random_floats(size_t{tokens} * kCols, -1, 1, 1);
     write(device, x.slice(), std::as_bytes(std::span(values)));
-    choose(device, Linear::work(type, tokens), Linear::candidates(type, tokens),
+    choose(device, work, candidates,
            [&](Recorder& recorder) {
                ops.linear.record(recorder, weight, {x.slice(), tokens, kCols, kCols},
                                  {y.slice(), tokens, kRows, kRows});
@@ -152,6 +159,9 @@ void choose_attention(Device& device, Ops& ops, const Workload& workload, bool d
                       std::vector<Aside>& aside, Findings& findings) {
     const HeadShape& heads = workload.heads;
     const std::string work = Attention::work(heads, workload.kv, decode);
+    const std::vector<Rung> candidates = Attention::candidates(workload.kv, decode);
+    if (!has_any(device, work, candidates))
+        return;
     constexpr uint32_t kKeys = 1024;
     const uint32_t rows = decode ? 1 : 256;
     std::vector<shader::Row> steps;
@@ -172,7 +182,7 @@ void choose_attention(Device& device, Ops& ops, const Workload& workload, bool d
     const Buffer arrivals(device, Arena::activations, Attention::arrivals_bytes(heads, rows));
     const KvLayer layer{keys.slice(), values.slice(), workload.kv, kKeys, 0};
     const Activation out{dst.slice(), rows, width, Activation::stride_of(width)};
-    choose(device, work, Attention::candidates(workload.kv, decode),
+    choose(device, work, candidates,
            [&](Recorder& recorder) {
                const AttentionScratch scratch{parts.slice(), arrivals.slice()};
                if (decode)
@@ -273,11 +283,18 @@ Findings prepare(Device& device, const Workload& workload, const std::string& me
     add_token_checks(cases);
     for (const Case& c : cases)
         check(device, ops, c, aside, findings);
-    for (const DataType type : workload.types)
-        for (const uint32_t tokens : {1u, 32u, 256u})
-            choose_linear(device, ops, type, tokens, aside, findings);
-    for (const bool decode : {false, true})
-        choose_attention(device, ops, workload, decode, aside, findings);
+    try {
+        for (const DataType type : workload.types)
+            for (const uint32_t tokens : {1u, 32u, 256u})
+                choose_linear(device, ops, type, tokens, aside, findings);
+        for (const bool decode : {false, true})
+            choose_attention(device, ops, workload, decode, aside, findings);
+    } catch (const Error& error) {
+        // A model that just fits leaves no room to measure in: the best rungs are taken untimed.
+        if (error.fault() != Fault::out_of_memory)
+            throw;
+        return findings;
+    }
     if (remembers)
         remember(memory, key, aside, findings);
     return findings;
