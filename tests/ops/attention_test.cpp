@@ -1,3 +1,4 @@
+// The shaders attention, attention_coopmat and attention_coopmat2, through engine/ops/attention.h.
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>

@@ -1,4 +1,5 @@
-// The shaders matvec, matmul and matmul_direct, through engine/ops/linear.h.
+// The shaders matvec, matmul and matmul_direct, and those of the rungs above (matmul_packed,
+// matmul_coopmat, row_scale, block_scale), through engine/ops/linear.h.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
