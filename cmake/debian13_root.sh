@@ -3,10 +3,11 @@
 # shellcheck shell=bash disable=SC2154
 
 readonly debian13="$cache/debian13"
-readonly debian13_format=1  # raised when the content of the folder changes
-# The driver, the layers that know its extensions, and what build/bin links at run time.
+readonly debian13_format=2  # raised when the content of the folder changes
+# The driver, the layers that know its extensions, what build/bin links at run time, and the shader
+# compiler that it starts for --shader-dir where the host has it as a package, too.
 readonly debian13_packages=(mesa-vulkan-drivers vulkan-validationlayers libvulkan1 libstdc++6
-    libsentencepiece0 libedit2)
+    libsentencepiece0 libedit2 glslang-tools)
 
 # Goes on without the folder where it cannot be made: the tests then say so.
 set_up_debian13_root() {

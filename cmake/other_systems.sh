@@ -60,16 +60,17 @@ olivine: packages are installed on Debian 12 and newer only. Elsewhere, install 
     ${build_packages[*]}
     ${shader_packages[*]}
     mesa-vulkan-drivers; for the tests: catch2 ${test_packages[*]}
+    ${fuzz_packages[*]}
   Fedora:
     gcc-c++ cmake ninja-build ccache pkgconf-pkg-config vulkan-headers vulkan-loader-devel glslang
     glslc spirv-tools VulkanMemoryAllocator-devel sentencepiece-devel stb_image-devel json-devel
     cli11-devel libedit-devel mesa-vulkan-drivers; for the tests: catch-devel
-    vulkan-validation-layers python3-numpy
+    vulkan-validation-layers python3-numpy clang compiler-rt
   Arch:
     gcc cmake ninja ccache pkgconf vulkan-headers vulkan-icd-loader glslang shaderc spirv-tools
     vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit and the GPU's driver
     (vulkan-radeon, vulkan-intel, nvidia-utils; vulkan-swrast without a GPU); for the tests: catch2
-    vulkan-validation-layers python-numpy
+    vulkan-validation-layers python-numpy clang compiler-rt
   Vulkan's headers must be 1.4.$headers_minimum or newer and glslang $glslang_minimum or newer.
   Where the packages are older: the LunarG Vulkan SDK, with VULKAN_SDK set by its setup-env.sh.
 END

@@ -62,7 +62,7 @@ struct Capabilities {
     RungSet available;  // the device has it
     RungSet enabled;    // available, not switched off, and more than an emulation
     bool fast_int_dot = false;           // packed dot products are instructions of the hardware
-    MatrixShape coopmat, coopmat_bf16, coopmat_int8;  // of subgroup scope, for the rungs so called
+    MatrixShape coopmat, coopmat_int8;  // of subgroup scope, for the rungs so called
     bool software = false;               // runs on the CPU
     bool shared_memory = false;          // device memory is the host's (integrated, software)
     uint32_t subgroup_size = 1;          // the size that pipelines are pinned to

@@ -362,8 +362,8 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     Capabilities& caps = impl_->info.capabilities;
     caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
     RungSet enabled;
-    enabled.set(Rung::subgroup, caps.available.has(Rung::subgroup));
-    enabled.set(Rung::storage16, caps.available.has(Rung::storage16) && host.storage_buffer_16bit);
+    enabled.set(Rung::subgroup, caps.enabled.has(Rung::subgroup));
+    enabled.set(Rung::storage16, caps.enabled.has(Rung::storage16) && host.storage_buffer_16bit);
     caps.enabled = enabled.without(disabled_rungs(options));
     complete(*impl_);
 }

@@ -75,6 +75,7 @@ MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType 
         // as many as there are threads for a row.
         if (caps.subgroup_size % 8 == 0 && caps.subgroup_size <= 64 &&
             std::has_single_bit(threads) && threads <= caps.max_threads &&
+            subgroups <= caps.max_subgroups &&
             (rung == Rung::coopmat2 || threads >= rows) && rows >= shape.heads / shape.kv_heads &&
             shared_bytes(tile, type, n, rung) <= caps.max_shared_bytes)
             return tile;

@@ -102,7 +102,8 @@ std::optional<Linear::Shape> Linear::rung_shape(Rung rung, const RowLayout& layo
     const uint32_t each_rows = matrix.m * matrix.n < 128 ? 16 : 32;
     const uint32_t each_tokens = tokens <= 16 ? 16 : each_rows;
     const uint32_t groups_tokens = tokens <= 32 ? 1 : 2;
-    if (each_tokens % matrix.m != 0 || each_rows / 2 % matrix.n != 0 || kDepth % matrix.k != 0)
+    if (each_tokens % matrix.m != 0 || each_rows / 2 % matrix.n != 0 || kDepth % matrix.k != 0 ||
+        groups_tokens * kGroupsRows > caps.max_subgroups)
         return {};
     Shape shape{"matmul", groups_tokens * kGroupsRows * caps.subgroup_size, {},
                 each_rows * kGroupsRows, each_tokens * groups_tokens};

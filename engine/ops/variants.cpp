@@ -32,7 +32,7 @@ std::string type_suffix(DataType type) {
 std::string Variants::kv_suffix(KvType type) const {
     if (type == KvType::f32)
         return "f32";
-    return has(Rung::storage16) && !device_.capabilities().software ? "f16_storage16" : "f16";
+    return has(Rung::storage16) ? "f16_storage16" : "f16";
 }
 
 uint32_t Variants::subgroup_threads() const {

@@ -26,8 +26,7 @@ public:
 
     // "_subgroup" where that rung is on, else nothing: the end of many variants' names.
     std::string subgroup_suffix() const { return has(Rung::subgroup) ? "_subgroup" : ""; }
-    // "f32", "f16", or "f16_storage16" where that rung is on, but for software drivers, which load a
-    // half no faster than a word: on lavapipe, attention has a tenth more code with 16-bit loads.
+    // "f32", "f16", or "f16_storage16" where that rung is on.
     std::string kv_suffix(KvType type) const;
 
     // Threads of a workgroup that owns one row: a single subgroup on software drivers, where

@@ -13,6 +13,15 @@
 
 namespace olivine::selftest {
 
+// How a case is one of --quick. A software driver takes up to five seconds to compile a shader, so
+// few are compiled twice.
+enum class Quick : uint8_t {
+    no,
+    once,   // on the rung "subgroup", or on tier 0 where that one changes nothing
+    rungs,  // on every rung
+    all,    // and on "subgroup" as GPU
+};
+
 struct Case {
     std::string op;    // "linear"
     std::string name;  // "q8_0 4096x640 geglu, 33 tokens"
@@ -22,7 +31,7 @@ struct Case {
     bool has_subgroup = true;   // the rung "subgroup" changes its shader,
     bool has_storage16 = false; // and so does "storage16"
     bool wide = true;           // a GPU's workgroups are not those of a software driver
-    bool quick = false;         // one of --quick
+    Quick quick = Quick::no;
     double flops = 0;           // a software driver takes no more than kLargeFlops unless asked to
     std::function<void(Scene&)> build;
 };

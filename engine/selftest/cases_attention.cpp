@@ -153,7 +153,8 @@ void build(Scene& scene, const Rope& c) {
     });
 }
 
-void add_rope(std::vector<Case>& cases, Rope c, const std::string& remark, bool quick = false) {
+void add_rope(std::vector<Case>& cases, Rope c, const std::string& remark,
+              Quick quick = Quick::no) {
     Case one;
     one.op = one.work = "rope_store";
     one.name = std::string(name(c.type)) + " " + c.heads.name + ", " + remark;
@@ -278,7 +279,8 @@ void build(Scene& scene, const Attend& c) {
     });
 }
 
-void add_attend(std::vector<Case>& cases, Attend c, const std::string& remark, bool quick = false) {
+void add_attend(std::vector<Case>& cases, Attend c, const std::string& remark,
+              Quick quick = Quick::no) {
     Case one;
     one.op = "attention";
     one.work = Attention::work(c.heads.shape, c.type, c.decode);
@@ -297,9 +299,10 @@ void add_attend(std::vector<Case>& cases, Attend c, const std::string& remark, b
 
 void add_attention_cases(std::vector<Case>& cases) {
     for (const KvType type : {KvType::f32, KvType::f16}) {
-        add_rope(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 9)}, "9 rows", true);
+        add_rope(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 9)}, "9 rows",
+                 Quick::rungs);
         add_rope(cases, {.heads = kNarrow, .type = type, .rows = {row_at(3, 2), row_at(9), row_at(0, 1)}},
-            "3 sequences", true);
+            "3 sequences", Quick::once);
         add_rope(cases, {.heads = kNarrow, .type = type, .rows = consecutive(40, 13)},
             "a ring that wraps");
         add_rope(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 4),
@@ -314,7 +317,8 @@ void add_attention_cases(std::vector<Case>& cases) {
             for (const uint32_t count : {1u, 2u, 9u, 33u})
                 add_attend(cases, {.heads = heads, .type = type, .rows = consecutive(0, count)},
                     format_text("a prompt of %u", count),
-                    count == 9 && type == KvType::f16 && heads.shape.head_dim == 18);
+                    count == 9 && type == KvType::f16 && heads.shape.head_dim == 18 ? Quick::rungs
+                                                                                    : Quick::no);
             for (const uint32_t first : {7u, 61u})
                 for (const float cap : {0.0f, 0.5f})
                     add_attend(cases, {.heads = heads, .type = type, .cap = cap,
@@ -326,22 +330,23 @@ void add_attention_cases(std::vector<Case>& cases) {
                 add_attend(cases, {.heads = kNarrow, .type = type, .window = window,
                             .capacity = window + 12, .rows = consecutive(first, 13)},
                     format_text("window %u, 13 rows after %u in a ring", window, first),
-                    window == 8 && type == KvType::f16);
+                    window == 8 && type == KvType::f16 ? Quick::rungs : Quick::no);
         for (const Heads& heads : kPublished) {
             add_attend(cases, {.heads = heads, .type = type, .window = 512, .capacity = 575,
                         .rows = consecutive(700, 64)}, "64 rows in a window of 512");
             add_attend(cases, {.heads = heads, .type = type, .window = 1024, .capacity = 1087,
-                        .rows = {row_at(1500)}, .decode = true}, "decode in a window of 1024",
-                type == KvType::f16 && heads.shape.heads == 4);
+                        .rows = {row_at(1500)}, .decode = true}, "decode in a window of 1024");
         }
         std::vector<shader::Row> pictures = consecutive(5, 24);  // two pictures among text
         for (uint32_t i = 3; i < 20; ++i)
             pictures[i].last_visible = 5 + (i < 14 ? 13 : 19);
         for (const uint32_t window : {0u, 8u})
             add_attend(cases, {.heads = kNarrow, .type = type, .window = window, .rows = pictures},
-                format_text("two pictures%s", window ? ", window 8" : ""), type == KvType::f16);
+                format_text("two pictures%s", window ? ", window 8" : ""),
+                       type == KvType::f16 ? Quick::once : Quick::no);
         add_attend(cases, {.heads = kNarrow, .type = type, .rows = {row_at(9, 2), row_at(0), row_at(70, 1)},
-                    .decode = true}, "decode, 3 sequences");
+                    .decode = true}, "decode, 3 sequences",
+                   type == KvType::f16 ? Quick::once : Quick::no);
         add_attend(cases, {.heads = kPublished[1], .type = type, .rows = {row_at(300)}, .decode = true},
             "decode, masked but for 301 keys");
         add_attend(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 20),
@@ -352,7 +357,7 @@ void add_attention_cases(std::vector<Case>& cases) {
         for (shader::Row& row : rows)
             row.last_visible = patches - 1;
         add_attend(cases, {.heads = kPicture, .rows = rows}, format_text("%u patches", patches),
-            patches == 70);
+                   patches == 70 ? Quick::once : Quick::no);
         add_attend(cases, {.heads = kPicture, .rows = rows, .value_size = 1e5f},
             format_text("%u patches, values of 1e5", patches));
     }

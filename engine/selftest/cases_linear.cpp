@@ -143,7 +143,7 @@ void build(Scene& scene, const Product& p) {
 }
 
 void add(std::vector<Case>& cases, const Product& p, const std::string& remark = {},
-         bool quick = false) {
+         Quick quick = Quick::no) {
     Case c;
     c.op = "linear";
     c.work = Linear::work(p.type, p.tokens);
@@ -161,6 +161,15 @@ void add(std::vector<Case>& cases, const Product& p, const std::string& remark =
 constexpr DataType kTypes[] = {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
                                DataType::q4_0};
 
+// One type on every rung, each once for a token, and those of published files for a prompt.
+Quick quick_of(DataType type, uint32_t rows, uint32_t tokens) {
+    if (rows != 35 || (tokens != 1 && tokens != 70))
+        return Quick::no;
+    if (type == DataType::q8_0)
+        return Quick::all;
+    return tokens == 1 || type == DataType::bf16 || type == DataType::q4_0 ? Quick::once : Quick::no;
+}
+
 }  // namespace
 
 void add_linear_cases(std::vector<Case>& cases) {
@@ -176,13 +185,13 @@ void add_linear_cases(std::vector<Case>& cases) {
         for (const Shape& shape : odd)
             for (const uint32_t tokens : {1u, 3u, 8u, 9u, 70u})
                 add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens},
-                    "", shape.rows == 35 && (tokens == 1 || tokens == 70));
+                    "", quick_of(type, shape.rows, tokens));
         for (const uint32_t tokens : {1u, 70u}) {
             add(cases, {.type = type, .rows = 130, .cols = blocks ? 64u : 33u, .tokens = tokens,
                         .epilogue = Epilogue::geglu, .size = 0.2f}, "",
-                type == DataType::q4_0);
+                type == DataType::q4_0 ? Quick::once : Quick::no);
             add(cases, {.type = type, .rows = 66, .cols = 640, .tokens = tokens, .size = 1e5f},
-                "activations of 1e5", blocks);
+                "activations of 1e5", blocks ? Quick::once : Quick::no);
             add(cases, {.type = type, .rows = 10, .cols = 96, .tokens = tokens,
                         .values = Product::Values::tiny}, "subnormal numbers and -0");
         }
@@ -202,7 +211,8 @@ void add_linear_cases(std::vector<Case>& cases) {
                                 .tokens = tokens,
                                 .epilogue = i == 2 ? Epilogue::geglu : Epilogue::none,
                                 .size = i == 2 ? 0.2f : 1},
-                        "", type == DataType::q8_0 && i == 0 && model[0].cols == 640);
+                        "", type == DataType::q8_0 && i == 0 && model[0].cols == 640 ? Quick::once
+                                                                                     : Quick::no);
     }
     // A head over a whole vocabulary, with more rows than a grid has workgroups in a dimension.
     for (const DataType type : {DataType::q8_0, DataType::q4_0})
@@ -213,7 +223,8 @@ void add_linear_cases(std::vector<Case>& cases) {
         for (const float size : {1.0f, 1e5f})
             add(cases, {.type = DataType::q4_0, .rows = 35, .cols = 96, .tokens = tokens,
                         .softcap = 30, .size = size},
-                format_text("soft cap, activations of %g", double{size}), tokens == 1);
+                format_text("soft cap, activations of %g", double{size}),
+                tokens == 1 ? Quick::once : Quick::no);
     // The picture encoder's, and GELU of sums of +-1e4 and beyond.
     for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16})
         for (const Shape& shape : {Shape{1, 1}, Shape{35, 255}, Shape{130, 33}, Shape{1152, 1152}})
@@ -233,7 +244,7 @@ void add_linear_cases(std::vector<Case>& cases) {
         for (const uint32_t tokens : {1u, 9u})
             add(cases, {.type = DataType::f16, .rows = 35, .cols = 15, .tokens = tokens,
                         .epilogue = Epilogue::bias_gelu, .bias_size = size},
-                format_text("bias of %g", double{size}), tokens == 1);
+                format_text("bias of %g", double{size}), tokens == 1 ? Quick::once : Quick::no);
 }
 
 void add_linear_checks(std::vector<Case>& cases, const Workload& workload) {

@@ -22,7 +22,7 @@ struct Rows {
 constexpr Rows kRows[] = {{1, 1},   {3, 7},    {2, 255},  {70, 33},
                           {5, 640}, {5, 1152}, {5, 2560}, {5, 3840}, {5, 5376}};
 
-Case row_case(const std::string& op, const std::string& name, bool quick,
+Case row_case(const std::string& op, const std::string& name, Quick quick,
               std::function<void(Scene&)> build) {
     return {.op = op, .name = name, .work = op, .quick = quick, .build = std::move(build)};
 }
@@ -219,7 +219,7 @@ void add_row_cases(std::vector<Case>& cases) {
         for (const Size& size : kSizes) {
             if (size.remark[0] && shape.cols != 640 && shape.cols != 255)
                 continue;
-            const bool quick = shape.cols == 640 || shape.cols == 7;
+            const Quick quick = shape.cols == 640 || shape.cols == 7 ? Quick::all : Quick::no;
             const std::string name = text_of(shape) + size.remark;
             cases.push_back(row_case("rms_norm", name, quick, [shape, size](Scene& scene) {
                 build_rms_norm(scene, shape, size.size);
@@ -228,11 +228,12 @@ void add_row_cases(std::vector<Case>& cases) {
                 build_residual_norm(scene, shape, size.size);
             }));
         }
-        cases.push_back(row_case("layer_norm", text_of(shape), shape.cols == 1152, [shape](Scene& s) {
-            build_layer_norm(s, shape, 3, 0.5f);
-        }));
+        cases.push_back(row_case("layer_norm", text_of(shape),
+                                 shape.cols == 1152 ? Quick::all : Quick::no, [shape](Scene& s) {
+                                     build_layer_norm(s, shape, 3, 0.5f);
+                                 }));
         if (shape.cols > 1)
-            cases.push_back(row_case("layer_norm", text_of(shape) + ", mean 100", false,
+            cases.push_back(row_case("layer_norm", text_of(shape) + ", mean 100", Quick::no,
                                      [shape](Scene& s) { build_layer_norm(s, shape, 3, 100); }));
     }
 
@@ -241,8 +242,11 @@ void add_row_cases(std::vector<Case>& cases) {
             const bool blocks = type == DataType::q8_0 || type == DataType::q4_0;
             if (blocks && cols % 32 != 0)
                 continue;
-            Case c = row_case("embed", type_suffix(type) + format_text(" 300x%u", cols), cols == 640,
-                              [type, cols](Scene& s) { build_embed(s, type, 300, cols); });
+            Case c = row_case("embed", type_suffix(type) + format_text(" 300x%u", cols),
+                              cols == 640 ? Quick::once : Quick::no, [type, cols](Scene& s) {
+                                  build_embed(s, type, 300, cols);
+                              });
+            c.has_subgroup = false;
             c.wide = false;
             cases.push_back(std::move(c));
         }
@@ -262,7 +266,7 @@ void add_row_cases(std::vector<Case>& cases) {
                               type_suffix(type) + format_text(" %u pictures of %u, patches of %u to %u",
                                                               g.pictures, g.grid.side,
                                                               g.grid.patch_size, g.out),
-                              g.out == 37, [type, g](Scene& s) {
+                              g.out == 37 ? Quick::once : Quick::no, [type, g](Scene& s) {
                                   build_patch_embed(s, type, g.grid, g.out, g.pictures);
                               });
             c.has_subgroup = false;
@@ -276,7 +280,7 @@ void add_row_cases(std::vector<Case>& cases) {
     for (const Pooling& g : {Pooling{1, 1, 1, 1}, {2, 3, 35, 2}, {4, 2, 1152, 1}, {4, 16, 33, 1}}) {
         Case c = row_case("pool", format_text("%u pictures, %ux%u cells of %u, %u wide", g.pictures,
                                               g.side, g.side, g.cell, g.cols),
-                          g.cols == 35, [g](Scene& s) {
+                          g.cols == 35 ? Quick::once : Quick::no, [g](Scene& s) {
                               build_pool(s, g.cell, g.side, g.cols, g.pictures);
                           });
         c.has_subgroup = false;
@@ -286,7 +290,7 @@ void add_row_cases(std::vector<Case>& cases) {
         for (const bool columns : {false, true}) {
             Case c = row_case("resize", format_text("%u to %u along %s", line.rows, line.cols,
                                                     columns ? "y" : "x"),
-                              line.rows == 37, [line, columns](Scene& s) {
+                              line.rows == 37 ? Quick::once : Quick::no, [line, columns](Scene& s) {
                                   build_resize(s, line.rows, line.cols, 7, columns);
                               });
             c.has_subgroup = false;
@@ -297,13 +301,13 @@ void add_row_cases(std::vector<Case>& cases) {
 
 void add_row_checks(std::vector<Case>& cases, const Workload& workload) {
     const Rows shape = {3, workload.width};
-    cases.push_back(row_case("rms_norm", text_of(shape), true, [shape](Scene& scene) {
+    cases.push_back(row_case("rms_norm", text_of(shape), Quick::no, [shape](Scene& scene) {
         build_rms_norm(scene, shape, 300);
     }));
-    cases.push_back(row_case("residual_norm", text_of(shape), true, [shape](Scene& scene) {
+    cases.push_back(row_case("residual_norm", text_of(shape), Quick::no, [shape](Scene& scene) {
         build_residual_norm(scene, shape, 300);
     }));
-    cases.push_back(row_case("embed", type_suffix(workload.table), true,
+    cases.push_back(row_case("embed", type_suffix(workload.table), Quick::no,
                              [type = workload.table](Scene& s) { build_embed(s, type, 20, 64); }));
 }
 

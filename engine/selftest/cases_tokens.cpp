@@ -169,7 +169,8 @@ void build_random_fill(Scene& scene, DataType type) {
 }  // namespace
 
 void add_token_cases(std::vector<Case>& cases) {
-    const auto add_draws = [&](const std::string& name, const Draws& draws, bool quick = false) {
+    const auto add_draws = [&](const std::string& name, const Draws& draws,
+                               Quick quick = Quick::no) {
         Case c{.op = "sampling", .name = format_text("%u ids, ", draws.vocab) + name,
                .work = "sampling", .quick = quick,
                .build = [draws](Scene& scene) { build_sampling(scene, draws); }};
@@ -178,14 +179,18 @@ void add_token_cases(std::vector<Case>& cases) {
     SamplerSettings usual{.temperature = 1, .top_p = 0.95, .top_k = 64};
     for (const uint32_t vocab : {1u, 33u, 1000u, 262144u}) {
         const uint32_t rows = vocab > 1000 ? 2 : 16;
-        add_draws("greedy", {vocab, {.temperature = 0}, rows}, vocab == 1000);
-        add_draws("greedy among equals", {vocab, {.temperature = 0}, rows, true}, vocab == 33);
-        add_draws("top-k and top-p", {vocab, usual, rows}, vocab == 1000);
+        add_draws("greedy", {vocab, {.temperature = 0}, rows},
+                  vocab == 1000 ? Quick::once : Quick::no);
+        add_draws("greedy among equals", {vocab, {.temperature = 0}, rows, true},
+                  vocab == 33 ? Quick::once : Quick::no);
+        add_draws("top-k and top-p", {vocab, usual, rows},
+                  vocab == 1000 ? Quick::once : Quick::no);
         add_draws("top-k among equals", {vocab, {.temperature = 1, .top_k = 7}, rows, true});
         add_draws("min-p", {vocab, {.temperature = 0.7, .min_p = 0.1}, rows});
         add_draws("penalty", {vocab, {.temperature = 1, .repeat_penalty = 1.3, .top_k = 5}, rows});
         if (vocab > 32) {
-            add_draws("one id in five allowed", {vocab, usual, rows, false, true}, vocab == 33);
+            add_draws("one id in five allowed", {vocab, usual, rows, false, true},
+                      vocab == 33 ? Quick::once : Quick::no);
             add_draws("some of minus infinity", {vocab, usual, rows, false, false, true});
         }
     }
@@ -195,7 +200,7 @@ void add_token_cases(std::vector<Case>& cases) {
                              .name = format_text("%u rows, position %u", count, position),
                              .work = "advance",
                              .wide = false,
-                             .quick = count == 3 && position == 255,
+                             .quick = count == 3 && position == 255 ? Quick::all : Quick::no,
                              .build = [count, position](Scene& scene) {
                                  build_advance(scene, count, position);
                              }});
@@ -206,7 +211,7 @@ void add_token_cases(std::vector<Case>& cases) {
                          .work = "random_fill",
                          .has_subgroup = false,
                          .wide = false,
-                         .quick = type == DataType::q4_0,
+                         .quick = type == DataType::q4_0 ? Quick::once : Quick::no,
                          .build = [type](Scene& scene) { build_random_fill(scene, type); }});
 }
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/kv_layer.h"
 #include "engine/ops/ops.h"
 #include "engine/selftest/guarded.h"
-#include "engine/selftest/kv.h"
 #include "engine/selftest/random.h"
 #include "engine/selftest/reference.h"
 

@@ -40,8 +40,13 @@ std::vector<Setting> settings_for(bool software) {
     return list;
 }
 
+// A rung that runs once more, with a GPU's workgroups.
+bool again(const Setting& setting) {
+    return setting.as_gpu && setting.top.value_or(Rung::subgroup) == Rung::subgroup;
+}
+
 bool applies(const Case& c, const Setting& setting) {
-    if (setting.as_gpu && !c.wide && setting.top.value_or(Rung::subgroup) == Rung::subgroup)
+    if (again(setting) && !c.wide)
         return false;
     if (!setting.top)
         return true;
@@ -50,6 +55,18 @@ bool applies(const Case& c, const Setting& setting) {
     if (*setting.top == Rung::storage16)
         return c.has_storage16;
     return std::find(c.rungs.begin(), c.rungs.end(), *setting.top) != c.rungs.end();
+}
+
+bool quick(const Case& c, const Setting& setting) {
+    switch (c.quick) {
+    case Quick::no: return false;
+    case Quick::once:
+        return !again(setting) &&
+               (c.has_subgroup ? setting.top == Rung::subgroup : !setting.top);
+    case Quick::rungs: return !again(setting);
+    case Quick::all: return !again(setting) || setting.top;
+    }
+    return false;
 }
 
 // `allowed`: what the device has less the environment's OLIVINE_DISABLE.
@@ -123,7 +140,7 @@ void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Op
     try {
         Measured measured;
         measured.failure = prepared.failure;
-        if (prepared.failure.empty() && !options.compile_only)
+        if (prepared.failure.empty())
             measured = scene.run();
         outcome.nmse = measured.nmse;
         outcome.max_abs = measured.max_abs;
@@ -197,7 +214,7 @@ std::vector<Outcome> run(const Options& options) {
         const std::string missing = why_missing(capabilities.available, allowed, setting);
         std::vector<std::string> skipped;  // operations, each said once
         for (const Case& c : cases) {
-            if (!applies(c, setting) || (options.quick && !c.quick) ||
+            if (!applies(c, setting) || (options.quick && !quick(c, setting)) ||
                 (software && !options.large && c.flops > kLargeFlops) ||
                 !std::regex_search(c.op + "/" + setting.name + "/" + c.name, filter))
                 continue;

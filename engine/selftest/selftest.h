@@ -33,7 +33,6 @@ struct Options {
     std::vector<std::string> rungs; // "tier0" and names of rungs; empty = all
     bool quick = false;             // a few of each
     bool large = false;             // on software drivers too, products that take seconds there
-    bool compile_only = false;      // compile the pipelines and run nothing
     uint32_t seed = 1;
     std::string bundles;            // folder that failures are written to; empty = none
     // Told before each case; false stops.

@@ -110,18 +110,24 @@ void choose(Device& device, const std::string& work, const std::vector<Rung>& ca
         for (const Rung rung : rungs)
             device.set_aside(work, rung, rung != wanted);
     };
-    only(std::nullopt);
-    const double plain = seconds_of(device, record);
-    // A rung that rounds operands must be worth it.
-    double best = plain * 0.95;
+    double plain = 0, best = 0;
     std::optional<Rung> fastest;
-    for (const Rung rung : rungs) {
-        only(rung);
-        const double seconds = seconds_of(device, record);
-        if (seconds < best) {
-            best = seconds;
-            fastest = rung;
+    try {
+        only(std::nullopt);
+        plain = seconds_of(device, record);
+        best = plain * 0.95;  // a rung that rounds operands must be worth it
+        for (const Rung rung : rungs) {
+            only(rung);
+            const double seconds = seconds_of(device, record);
+            if (seconds < best) {
+                best = seconds;
+                fastest = rung;
+            }
         }
+    } catch (const Error&) {  // unfinished: nothing is set aside
+        for (const Rung rung : rungs)
+            device.set_aside(work, rung, false);
+        throw;
     }
     only(fastest);
     for (const Rung rung : rungs)

@@ -7,10 +7,10 @@
 
 #include "model/picture.h"
 #include "model/safetensors.h"
-#include "engine/selftest/resize.h"
+#include "tests/support/resize.h"
 
 using namespace olivine;
-using namespace olivine::selftest;
+using namespace olivine::test;
 
 namespace {
 

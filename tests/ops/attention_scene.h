@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/selftest/guarded.h"
-#include "engine/selftest/kv.h"
+#include "tests/support/kv.h"
 #include "engine/selftest/reference.h"
 #include "shaders/params.h"
 #include "tests/support/device.h"

@@ -8,7 +8,7 @@
 #include "model/safetensors.h"
 #include "shaders/params.h"
 #include "engine/selftest/guarded.h"
-#include "engine/selftest/kv.h"
+#include "tests/support/kv.h"
 #include "tests/support/sampler.h"
 
 namespace olivine::test {

@@ -1,5 +1,5 @@
 // Both passes of engine/ops/resize.h, as model/vision.cpp chains them, against the CPU's integers.
-#include "engine/selftest/resize.h"
+#include "tests/support/resize.h"
 
 #include <algorithm>
 #include <array>

@@ -7,7 +7,7 @@
 #include "shaders/params.h"
 #include "tests/support/device.h"
 #include "engine/selftest/guarded.h"
-#include "engine/selftest/kv.h"
+#include "tests/support/kv.h"
 #include "engine/selftest/reference.h"
 
 namespace olivine::test {

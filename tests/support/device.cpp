@@ -19,7 +19,8 @@ DeviceOptions options_of(const std::string& variant) {
     DeviceOptions options;
     options.disabled.set(Rung::subgroup, variant == "tier 0" || variant == "storage16");
     options.disabled.set(Rung::storage16, variant == "tier 0" || variant == "subgroup");
-    options.as_gpu = variant == "as GPU" || variant == "storage16";  // which software leaves alone
+    // The rungs that software drivers leave alone run as on a GPU.
+    options.as_gpu = variant == "as GPU" || variant == "storage16";
     for (uint32_t i = static_cast<uint32_t>(Rung::storage16) + 1; i < kRungs; ++i)
         if (variant == name(static_cast<Rung>(i))) {
             options.as_gpu = true;
@@ -75,16 +76,17 @@ std::vector<Rung> rounding_rungs() {
 
 std::vector<KvVariant> kv_variants() {
     const Device& device = bench("all rungs").device;
-    const bool subgroup = device.has(Rung::subgroup), storage16 = device.has(Rung::storage16);
+    const RungSet& available = device.capabilities().available;
+    const bool subgroup = available.has(Rung::subgroup), storage16 = available.has(Rung::storage16);
     std::vector<KvVariant> list = {{"all rungs", KvType::f32}, {"all rungs", KvType::f16}};
     if (subgroup)
         list.push_back({"tier 0", KvType::f32});
     if (subgroup || storage16)
         list.push_back({"tier 0", KvType::f16});
-    if (subgroup && storage16) {
-        list.push_back({"subgroup", KvType::f16});
+    if (subgroup && storage16 && !device.capabilities().software)
+        list.push_back({"subgroup", KvType::f16});  // software's "all rungs"
+    if (storage16)
         list.push_back({"storage16", KvType::f16});
-    }
     if (storage16 && device.capabilities().software)
         list.push_back({"as GPU", KvType::f16});
     return list;

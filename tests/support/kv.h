@@ -6,7 +6,9 @@
 #include "engine/ops/kv_layer.h"
 #include "engine/selftest/guarded.h"
 
-namespace olivine::selftest {
+namespace olivine::test {
+
+using selftest::Guarded;
 
 class GuardedKv {
 public:
@@ -40,4 +42,4 @@ private:
     Guarded keys_, values_;
 };
 
-}  // namespace olivine::selftest
+}  // namespace olivine::test

@@ -1,11 +1,11 @@
-#include "engine/selftest/resize.h"
+#include "tests/support/resize.h"
 
 #include <algorithm>
 #include <cassert>
 
 #include "model/picture.h"
 
-namespace olivine::selftest {
+namespace olivine::test {
 namespace {
 
 // One output sample: source samples are `step` apart, `count` there are.
@@ -44,4 +44,4 @@ std::vector<uint8_t> resize_bilinear(const std::vector<uint8_t>& rgb, uint32_t w
     return result;
 }
 
-}  // namespace olivine::selftest
+}  // namespace olivine::test

@@ -1,8 +1,8 @@
-#include "engine/selftest/kv.h"
+#include "tests/support/kv.h"
 
 #include "engine/pack.h"
 
-namespace olivine::selftest {
+namespace olivine::test {
 
 GuardedKv::GuardedKv(Device& device, const HeadShape& shape, KvType type, uint32_t sequences,
                      uint32_t capacity, uint32_t window)
@@ -34,4 +34,4 @@ void GuardedKv::write(Guarded& plane, const std::vector<float>& all) {
     plane.write(halves);
 }
 
-}  // namespace olivine::selftest
+}  // namespace olivine::test
