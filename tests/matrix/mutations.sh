@@ -17,7 +17,7 @@ readonly copy="$scratch/shaders"
 
 # Runs the self-test's cases whose name RE finds, as a lane does; sets code and log.
 run_lane() {  # lane, RE
-    local run=("$bin/olivine" selftest --quick --filter "$2" --bundles "$scratch/failures")
+    local run=("$bin/olivine" selftest --filter "$2" --bundles "$scratch/failures")
     log="$scratch/log"
     launcher=()
     [[ "$1" == lavapipe ]] || launcher=("$here/mesa26.sh" --shell)
@@ -69,38 +69,39 @@ mutate tier0 lavapipe "a barrier is missing" '^rms_norm/tier0/' include/reduce.g
     '/reduce_scratch\[lane + half_size\]/{n;s/barrier();/         /}'
 mutate tier0 lavapipe "one column too many is written" '^rms_norm/tier0/' rms_norm.comp \
     '/inversesqrt/{n;s/c < p.cols/c <= p.cols/}'
-mutate tier0 lavapipe "the last unit of a row is lost" '^linear/tier0/.*, 1 token' matvec.comp \
+mutate tier0 lavapipe "the last unit of a row is lost" '^linear/tier0/f32 35x255, 1 token' matvec.comp \
     's/; unit \* 16 < p.cols;/; unit * 16 + 15 < p.cols;/'
 mutate tier0 gpuav "a read past the end, of no effect" '^rms_norm/tier0/' rms_norm.comp \
     's/squares += src\[src_at + c\] /squares += clamp(src[src_at + c + 65536], 0.0, 0.0) + src[src_at + c] /'
 mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' include/reduce.glsl \
     '/reduce_scratch\[gl_SubgroupID\]/{n;s/barrier();/         /}'
-mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/' attention.comp \
+mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' attention.comp \
     's/slot + 1 == p.capacity/slot == p.capacity/'
-mutate subgroup lavapipe "the last row of a tile is lost" '^linear/subgroup/.*70 tokens' \
+mutate subgroup lavapipe "the last row of a tile is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \
     matmul_direct.comp 's/first_row + r < p.rows/first_row + r + 1 < p.rows/'
-mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/' sample.comp \
+mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/33 ids' sample.comp \
     's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'
 mutate subgroup lavapipe "tiles are read before they are written" \
-    '^linear/subgroup as GPU/.*70 tokens' matmul.comp '0,/sync_group();/s///'
-mutate storage16 lavapipe "two values are exchanged" '^attention/storage16/' include/kv.glsl \
+    '^linear/subgroup as GPU/q8_0 35x160, 70 tokens' matmul.comp '0,/sync_group();/s///'
+mutate storage16 lavapipe "two values are exchanged" \
+    '^attention/storage16/f16 4/2 .*a prompt of 9' include/kv.glsl \
     's/define kv_unpack(e) vec4(e)$/define kv_unpack(e) vec4(e).yxzw/'
-mutate fp16 lavapipe "a scale has the wrong index" '^linear/fp16/' matmul_packed.comp \
+mutate fp16 lavapipe "a scale has the wrong index" '^linear/fp16/q8_0 35x160, 70' matmul_packed.comp \
     's/scales_w\[half_index \* kTileRows + row\]/scales_w[row]/'
-mutate fp16 lavapipe "tiles are read before they are written" '^linear/fp16/' matmul_packed.comp \
-    '0,/barrier();/s///'
-mutate int_dot lavapipe "the last block is lost" '^linear/int_dot/.*70 tokens' matmul_packed.comp \
+mutate fp16 lavapipe "tiles are read before they are written" '^linear/fp16/q8_0 35x160, 70' \
+    matmul_packed.comp '0,/barrier();/s///'
+mutate int_dot lavapipe "the last block is lost" '^linear/int_dot/q8_0 35x160, 70 tokens' matmul_packed.comp \
     's/block < blocks; /block + 1 < blocks; /'
-mutate int_dot lavapipe "half of the activations come twice" '^linear/int_dot/.*, 1 token' \
+mutate int_dot lavapipe "half of the activations come twice" '^linear/int_dot/q8_0 35x160, 1 token' \
     matvec.comp 's/int(bytes\[i \/ 4\]/int(bytes[0]/'
-mutate coopmat mesa26 "tiles are read before they are written" '^linear/coopmat/' \
+mutate coopmat mesa26 "tiles are read before they are written" '^linear/coopmat/q8_0 35x160, 70' \
     matmul_coopmat.comp '0,/barrier();/s///'
-mutate coopmat mesa26 "the output is not scaled when the maximum grows" '^attention/coopmat/' \
-    attention_coopmat.comp '0,/        multiply_rows();/s///'
-mutate coopmat_int8 mesa26 "a scale has the wrong index" '^linear/coopmat_int8/' \
+mutate coopmat mesa26 "the output is not scaled when the maximum grows" \
+    '^attention/coopmat/f16 4/2 .*17 rows after 61$' attention_coopmat.comp '0,/        multiply_rows();/s///'
+mutate coopmat_int8 mesa26 "a scale has the wrong index" '^linear/coopmat_int8/q8_0 35x160, 70' \
     matmul_coopmat.comp 's/x_scales\[source \* blocks + block\]/x_scales[source * blocks]/'
-mutate coopmat2 mesa26 "the last row is lost" '^linear/coopmat2/' matmul_coopmat.comp \
+mutate coopmat2 mesa26 "the last row is lost" '^linear/coopmat2/q8_0 35x160, 70' matmul_coopmat.comp \
     's/t < p.tokens \&\& r < p.rows/t < p.tokens \&\& r + 1 < p.rows/'
-mutate coopmat2 mesa26 "a key too many is masked" '^attention/coopmat2/' include/attention_tile.glsl \
-    's/key > q_last\[i\]/key >= q_last[i]/'
+mutate coopmat2 mesa26 "a key too many is masked" '^attention/coopmat2/f16 4/2 .*a prompt of 9' \
+    include/attention_tile.glsl 's/key > q_last\[i\]/key >= q_last[i]/'
 finish
