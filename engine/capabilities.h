@@ -63,6 +63,7 @@ struct Capabilities {
     RungSet enabled;    // available, not switched off, and more than an emulation
     bool fast_int_dot = false;           // packed dot products are instructions of the hardware
     MatrixShape coopmat, coopmat_int8;  // of subgroup scope, for the rungs so called
+    MatrixShape coopmat2;               // what the sizes of its matrices are multiples of
     bool software = false;               // runs on the CPU
     bool shared_memory = false;          // device memory is the host's (integrated, software)
     uint32_t subgroup_size = 1;          // the size that pipelines are pinned to
@@ -73,7 +74,8 @@ struct Capabilities {
     uint64_t max_range_bytes = 1u << 27; // maxStorageBufferRange
     uint64_t max_buffer_bytes = 1u << 30;
     uint32_t offset_alignment = 256;     // minStorageBufferOffsetAlignment
-    float timestamp_ns = 0;              // nanoseconds a timestamp tick; 0 = no timestamps
+    float timestamp_ns = 0;              // nanoseconds a timestamp tick
+    uint32_t timestamp_bits = 0;         // of a timestamp that count; 0 = there are none
 };
 
 }  // namespace olivine

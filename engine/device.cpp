@@ -58,17 +58,7 @@ uint32_t pick(const std::vector<DeviceInfo>& devices, const DeviceOptions& optio
 }
 
 void create_device(Device::Impl& impl) {
-    uint32_t families = 0;
-    vkGetPhysicalDeviceQueueFamilyProperties(impl.physical, &families, nullptr);
-    std::vector<VkQueueFamilyProperties> queues(families);
-    vkGetPhysicalDeviceQueueFamilyProperties(impl.physical, &families, queues.data());
-    // A compute-only family keeps us out of the way of the desktop's rendering.
-    impl.queue_family = families;
-    for (uint32_t i = 0; i < families; ++i)
-        if ((queues[i].queueFlags & VK_QUEUE_COMPUTE_BIT) &&
-            (impl.queue_family == families || !(queues[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
-            impl.queue_family = i;
-
+    impl.queue_family = impl.info.queue_family;
     const float priority = 0.5f;
     VkDeviceQueueCreateInfo queue_info{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
     queue_info.queueFamilyIndex = impl.queue_family;
@@ -361,6 +351,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
              impl_->info.name.c_str(), impl_->info.unusable.c_str());
     Capabilities& caps = impl_->info.capabilities;
     caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
+    caps.timestamp_bits = timestamp_bits(host.physical_device, host.queue_family);
     RungSet enabled;
     enabled.set(Rung::subgroup, caps.enabled.has(Rung::subgroup));
     enabled.set(Rung::storage16, caps.enabled.has(Rung::storage16) && host.storage_buffer_16bit);

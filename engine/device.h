@@ -24,6 +24,7 @@ struct DeviceInfo {
     std::string type;          // discrete, integrated, virtual, cpu, other
     std::string api_version;   // "1.3.230"
     uint64_t memory_bytes = 0; // of the largest device-local heap
+    uint32_t queue_family = 0; // that we take
     Capabilities capabilities;
     std::string unusable;      // why we cannot run on it; empty = usable
 };

@@ -129,6 +129,8 @@ private:
 
 // engine/probe.cpp
 void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, DeviceInfo& info);
+// Bits of a queue family's timestamps that count; 0 = it has none.
+uint32_t timestamp_bits(VkPhysicalDevice physical, uint32_t family);
 VkInstance create_instance(bool validation, Device::Impl* messages_to,
                            VkDebugUtilsMessengerEXT* messenger);
 

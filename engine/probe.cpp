@@ -90,7 +90,16 @@ void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance,
     VK(enumerate(physical, &count, shapes.data()));
     caps.coopmat = pick_shape(shapes, VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR);
     caps.available.set(Rung::coopmat, caps.coopmat.k > 0);
-    caps.coopmat_int8 = pick_shape(shapes, VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
+    // Its sums are scaled as f32 in matrices of the same size, which must exist, too.
+    std::vector<VkCooperativeMatrixPropertiesKHR> scalable;
+    for (const VkCooperativeMatrixPropertiesKHR& shape : shapes)
+        if (std::any_of(shapes.begin(), shapes.end(), [&](const auto& other) {
+                return other.MSize == shape.MSize && other.NSize == shape.NSize &&
+                       other.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                       other.scope == VK_SCOPE_SUBGROUP_KHR;
+            }))
+            scalable.push_back(shape);
+    caps.coopmat_int8 = pick_shape(scalable, VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR);
     caps.available.set(Rung::coopmat_int8, caps.coopmat_int8.k > 0 && v12.shaderInt8);
 
     if (!has_extension(physical, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME))
@@ -99,11 +108,33 @@ void probe_cooperative_matrix(VkPhysicalDevice physical, VkInstance instance,
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
     VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &matrix2};
     vkGetPhysicalDeviceFeatures2(physical, &features);
+    const auto granularities =
+        reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV>(
+            vkGetInstanceProcAddr(
+                instance, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV"));
+    if (!granularities || !matrix2.cooperativeMatrixFlexibleDimensions ||
+        !matrix2.cooperativeMatrixReductions || !matrix2.cooperativeMatrixConversions ||
+        !matrix2.cooperativeMatrixPerElementOperations)
+        return;
+    VkPhysicalDeviceCooperativeMatrix2PropertiesNV limits{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV};
+    VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &limits};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    VK(granularities(physical, &count, nullptr));
+    std::vector<VkCooperativeMatrixFlexibleDimensionsPropertiesNV> flexible(
+        count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV});
+    VK(granularities(physical, &count, flexible.data()));
+    constexpr uint32_t kLargest = 128;  // of the shaders' matrices
+    for (const auto& each : flexible)
+        if (each.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+            each.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+            each.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+            each.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && !each.saturatingAccumulation &&
+            each.scope == VK_SCOPE_SUBGROUP_KHR && caps.coopmat2.k == 0)
+            caps.coopmat2 = {each.MGranularity, each.NGranularity, each.KGranularity};
     caps.available.set(Rung::coopmat2,
-                       caps.coopmat.k > 0 && matrix2.cooperativeMatrixFlexibleDimensions &&
-                           matrix2.cooperativeMatrixReductions &&
-                           matrix2.cooperativeMatrixConversions &&
-                           matrix2.cooperativeMatrixPerElementOperations);
+                       caps.coopmat2.k > 0 &&
+                           limits.cooperativeMatrixFlexibleDimensionsMaxDimension >= kLargest);
 }
 
 std::string why_unusable(const VkPhysicalDeviceProperties& properties,
@@ -237,13 +268,13 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, nullptr);
     std::vector<VkQueueFamilyProperties> queues(families);
     vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, queues.data());
-    bool compute = false, timestamps = false;
-    for (const VkQueueFamilyProperties& queue : queues) {
-        if (queue.queueFlags & VK_QUEUE_COMPUTE_BIT) {
-            compute = true;
-            timestamps = timestamps || queue.timestampValidBits > 0;
-        }
-    }
+    // A compute-only family keeps us out of the way of the desktop's rendering.
+    info.queue_family = families;
+    for (uint32_t i = 0; i < families; ++i)
+        if ((queues[i].queueFlags & VK_QUEUE_COMPUTE_BIT) &&
+            (info.queue_family == families || !(queues[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
+            info.queue_family = i;
+    const bool compute = info.queue_family < families;
 
     const VkPhysicalDeviceProperties& core = properties.properties;
     info.index = index;
@@ -281,7 +312,8 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     caps.max_buffer_bytes = std::min<uint64_t>(sizes.maxMemoryAllocationSize, uint64_t{1} << 40);
     caps.offset_alignment =
         std::max<uint32_t>(16, static_cast<uint32_t>(core.limits.minStorageBufferOffsetAlignment));
-    caps.timestamp_ns = timestamps ? core.limits.timestampPeriod : 0;
+    caps.timestamp_bits = compute ? queues[info.queue_family].timestampValidBits : 0;
+    caps.timestamp_ns = core.limits.timestampPeriod;
 
     const VkSubgroupFeatureFlags arithmetic = VK_SUBGROUP_FEATURE_BASIC_BIT |
                                               VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
@@ -300,6 +332,14 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     // faster than a word: on lavapipe, attention has a tenth more code with 16-bit loads.
     if (caps.software)
         caps.enabled = caps.enabled.up_to(Rung::subgroup);
+}
+
+uint32_t timestamp_bits(VkPhysicalDevice physical, uint32_t family) {
+    uint32_t families = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, nullptr);
+    std::vector<VkQueueFamilyProperties> queues(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, queues.data());
+    return family < families ? queues[family].timestampValidBits : 0;
 }
 
 std::vector<DeviceInfo> list_devices() {

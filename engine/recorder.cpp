@@ -109,8 +109,10 @@ double Plan::gpu_seconds() const {
         sizeof ticks[0], VK_QUERY_RESULT_64_BIT);
     if (result != VK_SUCCESS)
         return 0;
-    return static_cast<double>(ticks[1] - ticks[0]) *
-           static_cast<double>(impl_->device->capabilities().timestamp_ns) * 1e-9;
+    const Capabilities& caps = impl_->device->capabilities();
+    const uint64_t counting = UINT64_MAX >> (64 - caps.timestamp_bits);  // they wrap around
+    return static_cast<double>((ticks[1] - ticks[0]) & counting) *
+           static_cast<double>(caps.timestamp_ns) * 1e-9;
 }
 
 namespace {
@@ -120,7 +122,7 @@ class Writer {
 public:
     explicit Writer(Device& device, Plan::Impl& plan) : device_(device), plan_(plan) {
         const VkDevice handle = device.impl().device;
-        if (device.capabilities().timestamp_ns > 0) {
+        if (device.capabilities().timestamp_bits > 0) {
             VkQueryPoolCreateInfo info{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
             info.queryType = VK_QUERY_TYPE_TIMESTAMP;
             info.queryCount = 2;

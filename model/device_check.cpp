@@ -30,6 +30,7 @@ void check_device(Device& device, const Config& config, const Weights& weights,
              {&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj})
             add_type(workload.types, *matrix);
     add_type(workload.types, weights.head());
+    workload.epilogues = {Epilogue::none, Epilogue::geglu};
     workload.table = weights.embed_tokens.type();
     workload.width = config.hidden_size;
     workload.heads = {config.num_heads, config.num_kv_heads, config.head_dim};
@@ -46,6 +47,7 @@ void check_device(Device& device, const Config& config, const VisionWeights& wei
         for (const Matrix* matrix : {&layer.qkv_proj, &layer.out_proj, &layer.fc1, &layer.fc2})
             add_type(workload.types, *matrix);
     add_type(workload.types, weights.projection);
+    workload.epilogues = {Epilogue::none, Epilogue::bias, Epilogue::bias_gelu, Epilogue::bias_add};
     workload.table = weights.projection.type();
     workload.width = config.vision->hidden_size;
     workload.heads = {config.vision->num_heads, config.vision->num_heads,

@@ -114,7 +114,8 @@ int run(SelftestFlags& flags) {
     else
         note(sum);
     if (passed + failed == 0)
-        fail(Fault::bad_input, "No case fits the filter and the rungs.");
+        fail(Fault::bad_input, skipped > 0 ? "Every case is skipped."
+                                           : "No case fits the filter and the rungs.");
     return failed == 0 ? kExitDone : kExitFailed;
 }
 

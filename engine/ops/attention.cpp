@@ -57,7 +57,7 @@ uint32_t shared_bytes(const MatrixTile& tile, KvType type, uint32_t matrix_cols,
 
 // Rows are 0 where no tile fits.
 MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType type, Rung rung) {
-    const auto& [m, n, k] = caps.coopmat;
+    const auto& [m, n, k] = rung == Rung::coopmat2 ? caps.coopmat2 : caps.coopmat;
     // Queries that share every key a workgroup reads. The smaller tiles are for wide heads where
     // shared memory is scarce.
     for (const auto& [rows, keys] : {std::pair{64u, 32u}, {32u, 32u}, {16u, 32u}, {16u, 16u}}) {
@@ -145,13 +145,13 @@ void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q, c
                                 const Slice& rows, Range range, const HeadShape& shape,
                                 float softcap, const Activation& dst) {
     const Capabilities& caps = matrices_.device().capabilities();
+    const auto& [m, n, k] = with == Rung::coopmat2 ? caps.coopmat2 : caps.coopmat;
     const MatrixTile tile = matrix_tile(caps, shape, layer.type, with);
     const uint32_t group = shape.heads / shape.kv_heads, tokens = tile.rows / group;
     const Pipeline& pipeline = matrices_.get(
         std::string("attention_") + (layer.type == KvType::f32 ? "f32_" : "f16_") + name(with),
         tile.subgroups * caps.subgroup_size,
-        {group, tile.rows, tile.keys, tile.dim, tile.subgroups, caps.coopmat.m, caps.coopmat.n,
-         caps.coopmat.k, softcap > 0 ? 1u : 0u});
+        {group, tile.rows, tile.keys, tile.dim, tile.subgroups, m, n, k, softcap > 0 ? 1u : 0u});
     recorder.dispatch(pipeline, {q, layer.keys, layer.values, rows, dst.slice},
                       params_of(layer, range.first, range.end, shape, softcap, dst),
                       {.x = shape.kv_heads, .y = (range.end - range.first + tokens - 1) / tokens});

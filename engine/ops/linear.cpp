@@ -80,13 +80,12 @@ Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
 }
 
-std::optional<Linear::Shape> Linear::rung_shape(Rung rung, const RowLayout& layout,
-                                                uint32_t tokens) const {
+std::optional<Linear::Shape> Linear::rung_shape(Rung rung, uint32_t cols, uint32_t tokens) const {
     const Capabilities& caps = variants_.device().capabilities();
     if (tokens <= kMaxVectorTokens) {
         if (!variants_.has(Rung::subgroup))
             return {};
-        return base_shape(tokens, layout.cols);
+        return base_shape(tokens, cols);
     }
     if (rung == Rung::int_dot || rung == Rung::fp16) {
         const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
@@ -98,7 +97,9 @@ std::optional<Linear::Shape> Linear::rung_shape(Rung rung, const RowLayout& layo
     // less of both, so that fewer products are of nothing. Matrices of 8 x 8 are software's, which
     // compiles for a minute where there are sixteen of them.
     constexpr uint32_t kGroupsRows = 2, kDepth = 32;
-    const MatrixShape& matrix = rung == Rung::coopmat_int8 ? caps.coopmat_int8 : caps.coopmat;
+    const MatrixShape& matrix = rung == Rung::coopmat2       ? caps.coopmat2
+                                : rung == Rung::coopmat_int8 ? caps.coopmat_int8
+                                                             : caps.coopmat;
     const uint32_t each_rows = matrix.m * matrix.n < 128 ? 16 : 32;
     const uint32_t each_tokens = tokens <= 16 ? 16 : each_rows;
     const uint32_t groups_tokens = tokens <= 32 ? 1 : 2;
@@ -120,18 +121,18 @@ std::optional<Linear::Shape> Linear::rung_shape(Rung rung, const RowLayout& layo
     return shape;
 }
 
-std::optional<Rung> Linear::pick(const RowLayout& layout, uint32_t tokens) const {
+std::optional<Rung> Linear::rung(DataType type, uint32_t cols, uint32_t tokens) const {
     const Device& device = variants_.device();
     const Capabilities& caps = device.capabilities();
-    if (tokens > kMaxVectorTokens && value_bytes(tokens, layout.cols) > caps.max_range_bytes)
+    if (tokens > kMaxVectorTokens && value_bytes(tokens, cols) > caps.max_range_bytes)
         return {};
-    const RungSet rungs = device.rungs(work(layout.type, tokens));
-    for (const Rung rung : candidates(layout.type, tokens)) {
-        if (!rungs.has(rung))
+    const RungSet rungs = device.rungs(work(type, tokens));
+    for (const Rung each : candidates(type, tokens)) {
+        if (!rungs.has(each))
             continue;
-        const std::optional<Shape> shape = rung_shape(rung, layout, tokens);
+        const std::optional<Shape> shape = rung_shape(each, cols, tokens);
         if (shape && shape->threads <= caps.max_threads && shape->shared_bytes <= caps.max_shared_bytes)
-            return rung;
+            return each;
     }
     return {};
 }
@@ -180,9 +181,9 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
     assert(x.cols == weight.cols() && x.rows == y.rows);
     assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
     const RowLayout& layout = weight.layout();
-    const std::optional<Rung> rung = pick(layout, x.rows);
-    Shape shape = rung ? *rung_shape(*rung, layout, x.rows) : base_shape(x.rows, layout.cols);
-    if (geglu && rung == Rung::coopmat2) {
+    const std::optional<Rung> with = rung(layout.type, layout.cols, x.rows);
+    Shape shape = with ? *rung_shape(*with, layout.cols, x.rows) : base_shape(x.rows, layout.cols);
+    if (geglu && with == Rung::coopmat2) {
         constexpr uint32_t kMatRows = 1, kMatsRows = 4;  // of the constants
         shape.constants[kMatRows] /= 2;
         shape.constants[kMatsRows] *= 2;
@@ -191,13 +192,13 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
     std::string variant = shape.shader + "_" + type_suffix(weight.type());
     if (geglu)
         variant += "_geglu";
-    if (rung)
-        variant += std::string("_") + name(*rung);
+    if (with)
+        variant += std::string("_") + name(*with);
     else if (shape.shader != "matmul_direct")  // which shares nothing between threads
         variant += variants_.subgroup_suffix();
 
-    const bool packs = rung && x.rows > kMaxVectorTokens;
-    const Packed packed = packs ? pack(recorder, x, *rung) : Packed{};
+    const bool packs = with && x.rows > kMaxVectorTokens;
+    const Packed packed = packs ? pack(recorder, x, *with) : Packed{};
     const Pipeline& pipeline =
         (packs ? packed_variants_ : variants_).get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : weight.pieces()) {

@@ -47,6 +47,9 @@ public:
     // Device::rungs(work(type, tokens)) has and whose workgroup fits the device.
     static std::vector<Rung> candidates(DataType type, uint32_t tokens);
 
+    // What record() takes, if any. Nothing: a shader of f32 operands.
+    std::optional<Rung> rung(DataType type, uint32_t cols, uint32_t tokens) const;
+
     // Allocates what record() needs for packed activations up to this size, unless it is there. A
     // record() that needs more allocates by itself. Throws out_of_memory.
     void reserve(uint32_t tokens, uint32_t cols);
@@ -68,8 +71,7 @@ private:
         Slice values, scales;
     };
     Shape base_shape(uint32_t tokens, uint32_t cols) const;
-    std::optional<Shape> rung_shape(Rung rung, const RowLayout& layout, uint32_t tokens) const;
-    std::optional<Rung> pick(const RowLayout& layout, uint32_t tokens) const;
+    std::optional<Shape> rung_shape(Rung rung, uint32_t cols, uint32_t tokens) const;
     Packed pack(Recorder& recorder, const Activation& x, Rung rung);
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue, float softcap);

@@ -60,7 +60,7 @@ std::string folder_name(const Outcome& outcome, uint32_t seed) {
 }  // namespace
 
 std::string write_bundle(const std::string& parent, Scene& scene, const Outcome& outcome,
-                         uint32_t seed) {
+                         const Measured& measured, uint32_t seed) {
     const fs::path folder = fs::path(parent) / folder_name(outcome, seed);
     std::error_code error;
     fs::remove_all(folder, error);
@@ -86,7 +86,9 @@ std::string write_bundle(const std::string& parent, Scene& scene, const Outcome&
                  {"device", info.name},
                  {"driver", info.driver},
                  {"reason", outcome.reason},
+                 {"by_check", measured.by_check},
                  {"command", "olivine selftest --replay " + folder.filename().string()},
+                 {"inputs", Json::array()},
                  {"outputs", Json::array()},
                  {"dispatches", Json::array()},
                  {"buffers", Json::array()}};
@@ -107,8 +109,10 @@ std::string write_bundle(const std::string& parent, Scene& scene, const Outcome&
                                       {"bindings", bindings}});
     }
     for (const Block& block : scene.blocks()) {
-        if (block.role == Block::Role::input)
+        if (block.role == Block::Role::input) {
+            json["inputs"].push_back(place(block.memory->slice()));
             continue;
+        }
         const std::string file = std::to_string(json["outputs"].size());
         write_file(folder / (file + ".got"), block.memory->read<uint32_t>());
         if (!block.want.empty())
@@ -146,12 +150,12 @@ Bundle::Bundle(Device& device, const std::string& path) : device_(device) {
         outcome_.op = json.at("op");
         outcome_.name = json.at("case");
         outcome_.variant = json.at("variant");
+        by_check_ = json.at("by_check");
         for (const Json& each : json.at("buffers")) {
             const uint64_t bytes = each;
-            const std::vector<std::byte> before = read_file<std::byte>(
-                folder / (std::to_string(buffers_.size()) + ".before"), bytes);
+            before_.push_back(read_file<uint32_t>(
+                folder / (std::to_string(buffers_.size()) + ".before"), bytes / 4));
             buffers_.push_back(std::make_unique<Buffer>(device, Arena::activations, bytes));
-            write(device, buffers_.back()->slice(), before);
         }
         const auto slice = [&](const Json& at) -> Slice {
             if (at.is_null())
@@ -163,6 +167,8 @@ Bundle::Bundle(Device& device, const std::string& path) : device_(device) {
                 fail(Fault::bad_file, "%s: a range lies outside its buffer.", file.c_str());
             return buffers_[index]->slice(offset, bytes);
         };
+        for (const Json& each : json.at("inputs"))
+            inputs_.push_back(slice(each));
         for (const Json& each : json.at("outputs")) {
             const std::string index = std::to_string(outputs_.size());
             Block& block = outputs_.emplace_back();
@@ -184,8 +190,10 @@ Bundle::Bundle(Device& device, const std::string& path) : device_(device) {
             if (exact > 0)
                 block.want_words = read_file<uint32_t>(folder / (index + ".want"), exact);
             got_.push_back(read_file<uint32_t>(folder / (index + ".got"), words));
-            block.before.resize(words);
-            read(device, places_.back(), std::as_writable_bytes(std::span(block.before)));
+            const auto before =
+                before_[each.at("at").at("buffer")].begin() +
+                static_cast<ptrdiff_t>(places_.back().offset / 4);
+            block.before.assign(before, before + static_cast<ptrdiff_t>(words));
         }
         for (const Json& each : json.at("dispatches")) {
             Dispatch one;
@@ -211,7 +219,28 @@ Bundle::Bundle(Device& device, const std::string& path) : device_(device) {
     }
 }
 
+// Of the buffers with an input or an output, nothing changes but outputs. The others are weights, and
+// what an operation allocates by itself.
+std::string Bundle::beside() const {
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+        const auto here = [&](const Slice& place) { return place.buffer == buffers_[i].get(); };
+        if (std::none_of(inputs_.begin(), inputs_.end(), here) &&
+            std::none_of(places_.begin(), places_.end(), here))
+            continue;
+        std::vector<uint32_t> after(before_[i].size());
+        read(device_, buffers_[i]->slice(), std::as_writable_bytes(std::span(after)));
+        for (const Slice& place : places_)
+            if (here(place))
+                std::copy_n(before_[i].begin() + static_cast<ptrdiff_t>(place.offset / 4),
+                            place.bytes / 4, after.begin() + static_cast<ptrdiff_t>(place.offset / 4));
+        if (after != before_[i])
+            return format_text("buffer %zu is written where nothing may be", i);
+    }
+    return {};
+}
+
 Outcome Bundle::run() {
+    const uint64_t messages = device_.validation_messages();
     Recorder recorder(device_, "replay");
     for (size_t i = 0; i < dispatches_.size(); ++i) {
         const Dispatch& one = dispatches_[i];
@@ -226,23 +255,39 @@ Outcome Bundle::run() {
         outcome_.shaders.push_back(one.shader);
     }
     Plan plan = recorder.finish();
-    plan.run();
+    const auto wrong = [&](const std::string& what) {
+        if (outcome_.reason.empty())
+            outcome_.reason = what;
+    };
     Measured measured;
     bool same = true;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-        const Block& block = outputs_[i];
-        std::vector<uint32_t> words(places_[i].bytes / 4);
-        read(device_, places_[i], std::as_writable_bytes(std::span(words)));
-        same = same && words == got_[i];
-        if (block.want.empty() && block.want_words.empty())
-            continue;
-        const std::string wrong = compare_output(block, words, measured);
-        if (outcome_.reason.empty() && !wrong.empty())
-            outcome_.reason = block.name + ": " + wrong;
+    std::vector<std::vector<uint32_t>> first(outputs_.size());
+    for (uint32_t round = 0; round < 2; ++round) {
+        for (size_t i = 0; i < buffers_.size(); ++i)
+            write(device_, buffers_[i]->slice(), std::as_bytes(std::span(before_[i])));
+        plan.run();
+        for (size_t i = 0; i < outputs_.size(); ++i) {
+            const Block& block = outputs_[i];
+            std::vector<uint32_t> words(places_[i].bytes / 4);
+            read(device_, places_[i], std::as_writable_bytes(std::span(words)));
+            same = same && words == got_[i];
+            if (block.want.empty() && block.want_words.empty())
+                continue;
+            const std::string what = compare_output(block, words, measured);
+            if (!what.empty())
+                wrong(block.name + ": " + what);
+            if (round == 0)
+                first[i] = std::move(words);
+            else if (words != first[i])
+                wrong(block.name + ": a second run gives other bits");
+        }
+        wrong(beside());
     }
-    // What a case checks beside its outputs is not in the bundle; the same bits are as wrong as then.
-    if (outcome_.reason.empty() && same)
-        outcome_.reason = "every bit is as in the failed run";
+    // What the case checked is not in the bundle; the same bits are as wrong as then.
+    if (by_check_ && same)
+        wrong("every bit is as in the failed run");
+    if (device_.validation_messages() != messages)
+        wrong("the validation layers have something to say");
     outcome_.status = outcome_.reason.empty() ? Status::pass : Status::fail;
     outcome_.nmse = measured.nmse;
     outcome_.max_abs = measured.max_abs;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,12 @@ struct Case {
     std::string op;    // "linear"
     std::string name;  // "q8_0 4096x640 geglu, 33 tokens"
     std::string work;  // for Device::rungs: the operation, or a class of its shapes
-    // Rungs above storage16 that have a shader of their own for it.
+    // Rungs above storage16 that have a shader of their own for it,
     std::vector<Rung> rungs = {};
+    // and the one of them that runs on a device.
+    std::function<std::optional<Rung>(const Ops&)> rung = [](const Ops&) {
+        return std::optional<Rung>();
+    };
     bool has_subgroup = true;   // the rung "subgroup" changes its shader,
     bool has_storage16 = false; // and so does "storage16"
     bool wide = true;           // a GPU's workgroups are not those of a software driver

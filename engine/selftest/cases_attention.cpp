@@ -186,11 +186,9 @@ bool visible(const Attend& c, const shader::Row& row, uint32_t key) {
 // Probabilities of some hundred keys and their weighted values. The reference sees the same halves
 // as the shader, so only sums in f32 differ, or, on the rungs above, operands rounded to f16.
 Bar bar_of(const Scene& scene, const Attend& c) {
-    const RungSet rungs = scene.device.rungs(Attention::work(c.heads.shape, c.type, c.decode));
-    for (const Rung rung : Attention::candidates(c.type, c.decode))
-        if (rungs.has(rung))
-            // Scores of hundreds, rounded to 11 bits, move probabilities by as much.
-            return c.query_size > 1 ? Bar{1e-2, 2} : Bar{4e-6, 0.02};
+    // Scores of hundreds, rounded to 11 bits, move probabilities by as much.
+    if (scene.ops.attention.rung(c.heads.shape, c.type, c.decode))
+        return c.query_size > 1 ? Bar{1e-2, 2} : Bar{4e-6, 0.02};
     return c.query_size > 1 ? Bar{1e-8, 1e-2} : Bar{1e-10, 1e-3};
 }
 
@@ -286,6 +284,9 @@ void add_attend(std::vector<Case>& cases, Attend c, const std::string& remark,
     one.work = Attention::work(c.heads.shape, c.type, c.decode);
     one.name = std::string(name(c.type)) + " " + c.heads.name + ", " + remark;
     one.rungs = Attention::candidates(c.type, c.decode);
+    one.rung = [c](const Ops& ops) {
+        return ops.attention.rung(c.heads.shape, c.type, c.decode);
+    };
     one.has_storage16 = c.type == KvType::f16;
     one.quick = quick;
     for (const shader::Row& row : c.rows)

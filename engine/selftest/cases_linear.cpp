@@ -51,14 +51,11 @@ FileRows repeated(const FileRows& few, uint32_t rows) {
 constexpr Bar kExact = {1e-10, 1e-3};
 
 Bar bar_of(const Scene& scene, const Product& product) {
-    const RungSet rungs = scene.device.rungs(Linear::work(product.type, product.tokens));
-    for (const Rung rung : Linear::candidates(product.type, product.tokens)) {
-        if (!rungs.has(rung))
-            continue;
-        const bool int8 = rung == Rung::int_dot || rung == Rung::coopmat_int8;
-        return int8 ? Bar{2e-4, 0.2} : Bar{2e-6, 0.02};
-    }
-    return kExact;
+    const std::optional<Rung> rung = scene.ops.linear.rung(product.type, product.cols, product.tokens);
+    if (!rung)
+        return kExact;
+    const bool int8 = rung == Rung::int_dot || rung == Rung::coopmat_int8;
+    return int8 ? Bar{2e-4, 0.2} : Bar{2e-6, 0.02};
 }
 
 // How much larger the outputs' mean square would be were the signs of their products independent: where
@@ -150,6 +147,7 @@ void add(std::vector<Case>& cases, const Product& p, const std::string& remark =
                                                p.tokens == 1 ? "" : "s") +
              (remark.empty() ? "" : ", " + remark);
     c.rungs = Linear::candidates(p.type, p.tokens);
+    c.rung = [p](const Ops& ops) { return ops.linear.rung(p.type, p.cols, p.tokens); };
     c.quick = quick;
     c.flops = 2.0 * p.rows * p.cols * p.tokens;
     c.build = [p](Scene& scene) { build(scene, p); };
@@ -181,7 +179,7 @@ void add_linear_cases(std::vector<Case>& cases) {
                                            ? std::vector<Shape>{{1, 32}, {7, 96}, {35, 160}}
                                            : std::vector<Shape>{{1, 1}, {2, 17}, {35, 255}};
         for (const Shape& shape : odd)
-            for (const uint32_t tokens : {1u, 3u, 8u, 9u, 70u})
+            for (const uint32_t tokens : {1u, 2u, 3u, 8u, 9u, 20u, 70u})
                 add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens},
                     "", quick_of(type, shape.rows, tokens));
         for (const uint32_t tokens : {1u, 70u}) {
@@ -249,11 +247,10 @@ void add_linear_checks(std::vector<Case>& cases, const Workload& workload) {
     // Two blocks of whole units are as good as a whole width: the pipeline is the same.
     const uint32_t cols = workload.width % 16 == 0 ? 64 : workload.width;
     for (const DataType type : workload.types)
-        for (const uint32_t tokens : {1u, 33u, 65u})  // decode, short, long
-            for (const Epilogue epilogue : {Epilogue::none, Epilogue::geglu})
-                if (tokens < 65 || !Linear::candidates(type, tokens).empty())
-                    add(cases, {.type = type, .rows = 34, .cols = cols, .tokens = tokens,
-                                .epilogue = epilogue, .size = 0.2f});
+        for (const uint32_t tokens : {1u, 9u, 32u, 33u, 65u})  // decode, short with all tiles, long
+            for (const Epilogue epilogue : workload.epilogues)
+                add(cases, {.type = type, .rows = 34, .cols = cols, .tokens = tokens,
+                            .epilogue = epilogue, .size = 0.2f});
 }
 
 }  // namespace olivine::selftest

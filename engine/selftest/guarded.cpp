@@ -10,6 +10,10 @@ Guarded::Guarded(Device& device, uint64_t bytes)
     : device_(device),
       bytes_(bytes),
       buffer_(device, Arena::activations, (bytes + 2 * kCanaryBytes + 15) / 16 * 16) {
+    poison();
+}
+
+void Guarded::poison() {
     const std::vector<uint32_t> poison(buffer_.bytes() / 4, kPoison);
     olivine::write(device_, buffer_.slice(), std::as_bytes(std::span(poison)));
 }

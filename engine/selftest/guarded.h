@@ -21,6 +21,8 @@ public:
     uint64_t bytes() const { return bytes_; }
     // False when a canary has changed.
     bool intact() const;
+    // All of it, and the canaries as they were.
+    void poison();
 
     template <typename T>
     void write(const std::vector<T>& values) {

@@ -112,8 +112,10 @@ const Block& Scene::block(const std::string& name) const {
 }
 
 void Scene::restore() {
-    for (Block& each : blocks_)
+    for (Block& each : blocks_) {
+        each.memory->poison();
         each.memory->write(each.before);
+    }
 }
 
 void Scene::compile() {
@@ -133,8 +135,10 @@ Measured Scene::run() {
         restore();
         plan.run();
         compare(measured);
-        if (measured.failure.empty() && check_)
+        if (measured.failure.empty() && check_) {
             measured.failure = check_();
+            measured.by_check = !measured.failure.empty();
+        }
         for (size_t i = 0; i < blocks_.size(); ++i) {
             if (blocks_[i].role != Block::Role::output)
                 continue;

@@ -23,6 +23,7 @@ struct Bar {
 // What came out of a run.
 struct Measured {
     std::string failure;  // empty: all is as expected
+    bool by_check = false;  // it is the scene's check that failed
     double nmse = 0;      // the worst of all outputs
     double max_abs = 0;
     double seconds = 0;   // on the device, where it has timestamps; of the last run

@@ -106,6 +106,8 @@ struct Bench {
     explicit Bench(const DeviceOptions& options) : device(options), ops(device) {}
     Device device;
     Ops ops;
+    // Validation messages that are accounted for. What compiles ahead counts for the case that runs.
+    uint64_t messages = device.validation_messages();
 };
 
 // A lost device, or a shader that does not compile: the next case would say the same.
@@ -117,6 +119,7 @@ bool ends_all(const Error& error) {
 struct Prepared {
     std::unique_ptr<Scene> scene;
     std::string failure;
+    bool too_large = false;  // for the device's memory
 };
 
 Prepared prepare_case(const Case& c, Bench& bench, const Options& options) {
@@ -128,17 +131,29 @@ Prepared prepare_case(const Case& c, Bench& bench, const Options& options) {
         if (ends_all(error))
             throw;
         prepared.failure = error.what();
+        prepared.too_large = error.fault() == Fault::out_of_memory;
     }
     return prepared;
 }
 
-void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Options& options,
-              Outcome& outcome) {
-    const uint64_t messages = bench.device.validation_messages();
+// The rung above storage16 that the setting is for, if it is.
+std::optional<Rung> own_rung(const Setting& setting) {
+    return setting.top && *setting.top > Rung::storage16 ? setting.top : std::nullopt;
+}
+
+void run_case(const Case& c, Prepared& prepared, const Setting& setting, Bench& bench,
+              const Options& options, Outcome& outcome) {
     Scene& scene = *prepared.scene;
     outcome.reason = prepared.failure;
+    const std::optional<Rung> rung = own_rung(setting);
+    if (prepared.too_large || (rung && c.rung(bench.ops) != rung)) {
+        outcome.status = Status::skip;
+        if (!prepared.too_large)
+            outcome.reason = format_text("the device cannot run it on %s", name(*rung));
+        return;
+    }
+    Measured measured;
     try {
-        Measured measured;
         measured.failure = prepared.failure;
         if (prepared.failure.empty())
             measured = scene.run();
@@ -150,13 +165,14 @@ void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Op
         outcome.reason = measured.failure;
         for (const Dispatch& dispatch : scene.dispatches())
             outcome.shaders.push_back(dispatch.shader);
-        if (outcome.reason.empty() && setting.top && *setting.top > Rung::storage16 &&
-            !ran_on(outcome.shaders, *setting.top))
+        if (outcome.reason.empty() && rung && !ran_on(outcome.shaders, *rung))
             outcome.reason = format_text("it runs %s, not a shader of the rung",
                                          outcome.shaders.empty() ? "nothing"
                                                                  : outcome.shaders[0].c_str());
-        if (outcome.reason.empty() && bench.device.validation_messages() != messages)
+        const uint64_t messages = bench.device.validation_messages();
+        if (outcome.reason.empty() && messages != bench.messages)
             outcome.reason = "the validation layers have something to say";
+        bench.messages = messages;
     } catch (const Error& error) {
         if (ends_all(error))
             throw;
@@ -166,7 +182,7 @@ void run_case(Prepared& prepared, const Setting& setting, Bench& bench, const Op
         return;
     outcome.status = Status::fail;
     if (!options.bundles.empty() && !scene.dispatches().empty())
-        outcome.bundle = write_bundle(options.bundles, scene, outcome, options.seed);
+        outcome.bundle = write_bundle(options.bundles, scene, outcome, measured, options.seed);
 }
 
 }  // namespace
@@ -243,9 +259,13 @@ std::vector<Outcome> run(const Options& options) {
             bench = std::make_unique<Bench>(options_for(options, *job.how));
         }
         for (size_t next = i + ahead.size();
-             ahead.size() < kAhead && next < jobs.size() && jobs[next].how == job.how; ++next)
-            ahead.push_back(prepare_case(*jobs[next].what, *bench, options));
-        run_case(ahead.front(), *job.how, *bench, options, outcome);
+             ahead.size() < kAhead && next < jobs.size() && jobs[next].how == job.how; ++next) {
+            Prepared prepared = prepare_case(*jobs[next].what, *bench, options);
+            if (prepared.too_large && !ahead.empty())
+                break;  // until it is alone
+            ahead.push_back(std::move(prepared));
+        }
+        run_case(*job.what, ahead.front(), *job.how, *bench, options, outcome);
         ahead.pop_front();
         outcomes.push_back(std::move(outcome));
     }

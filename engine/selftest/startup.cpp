@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "engine/error.h"
 #include "engine/selftest/cases.h"
@@ -26,11 +27,10 @@ struct Aside {
 // ---- right? --------------------------------------------------------------------------------------
 
 // The best rung that a case runs on, if it is above tier 0.
-std::optional<Rung> rung_of(const Device& device, const Case& c) {
+std::optional<Rung> rung_of(const Device& device, const Ops& ops, const Case& c) {
+    if (const auto rung = c.rung(ops))
+        return rung;
     const RungSet rungs = device.rungs(c.work);
-    for (const Rung rung : c.rungs)
-        if (rungs.has(rung))
-            return rung;
     if (c.has_storage16 && rungs.has(Rung::storage16))
         return Rung::storage16;
     if (c.has_subgroup && rungs.has(Rung::subgroup))
@@ -55,7 +55,7 @@ void check(Device& device, Ops& ops, const Case& c, std::vector<Aside>& aside, F
         const std::string failure = failure_of(device, ops, c);
         if (failure.empty())
             return;
-        const std::optional<Rung> rung = rung_of(device, c);
+        const std::optional<Rung> rung = rung_of(device, ops, c);
         const DeviceInfo& info = device.info();
         if (!rung)
             fail(Fault::unsupported, "The driver computes %s wrongly (%s; %s): %s.", c.op.c_str(),
@@ -161,42 +161,38 @@ void choose_linear(Device& device, Ops& ops, DataType type, uint32_t tokens,
            aside, findings);
 }
 
-void choose_attention(Device& device, Ops& ops, const Workload& workload, bool decode,
-                      std::vector<Aside>& aside, Findings& findings) {
+// Decode has no rungs to choose from.
+void choose_prefill(Device& device, Ops& ops, const Workload& workload, std::vector<Aside>& aside,
+                    Findings& findings) {
     const HeadShape& heads = workload.heads;
-    const std::string work = Attention::work(heads, workload.kv, decode);
-    const std::vector<Rung> candidates = Attention::candidates(workload.kv, decode);
+    const std::string work = Attention::work(heads, workload.kv, false);
+    const std::vector<Rung> candidates = Attention::candidates(workload.kv, false);
     if (!has_any(device, work, candidates))
         return;
-    constexpr uint32_t kKeys = 1024;
-    const uint32_t rows = decode ? 1 : 256;
+    constexpr uint32_t kKeys = 1024, kQueries = 256;
     std::vector<shader::Row> steps;
-    for (uint32_t i = 0; i < rows; ++i)
+    for (uint32_t i = 0; i < kQueries; ++i)
         steps.push_back({.token = 0,
-                         .position = kKeys - rows + i,
+                         .position = kKeys - kQueries + i,
                          .sequence = 0,
-                         .last_visible = kKeys - rows + i});
+                         .last_visible = kKeys - kQueries + i});
     const uint64_t plane =
         uint64_t{kKeys} * heads.kv_heads * heads.padded_dim() * kv_element_bytes(workload.kv);
-    const Buffer q(device, Arena::activations, uint64_t{rows} * heads.heads * heads.padded_dim() * 4);
+    const Buffer q(device, Arena::activations, uint64_t{kQueries} * heads.heads * heads.padded_dim() * 4);
     const Buffer keys(device, Arena::activations, plane), values(device, Arena::activations, plane);
     const Buffer at(device, Arena::activations, steps.size() * sizeof steps[0]);
     write(device, at.slice(), std::as_bytes(std::span(steps)));
     const uint32_t width = heads.heads * heads.head_dim;
-    const Buffer dst(device, Arena::activations, Activation::bytes_of(rows, width));
-    const Buffer parts(device, Arena::activations, Attention::parts_bytes(heads, rows));
-    const Buffer arrivals(device, Arena::activations, Attention::arrivals_bytes(heads, rows));
+    const Buffer dst(device, Arena::activations, Activation::bytes_of(kQueries, width));
+    const Buffer parts(device, Arena::activations, Attention::parts_bytes(heads, kQueries));
+    const Buffer arrivals(device, Arena::activations, Attention::arrivals_bytes(heads, kQueries));
     const KvLayer layer{keys.slice(), values.slice(), workload.kv, kKeys, 0};
-    const Activation out{dst.slice(), rows, width, Activation::stride_of(width)};
+    const Activation out{dst.slice(), kQueries, width, Activation::stride_of(width)};
     choose(device, work, candidates,
            [&](Recorder& recorder) {
                const AttentionScratch scratch{parts.slice(), arrivals.slice()};
-               if (decode)
-                   ops.attention.record_decode(recorder, q.slice(), layer, at.slice(), {}, heads,
-                                               workload.softcap, out, scratch);
-               else
-                   ops.attention.record_prefill(recorder, q.slice(), layer, at.slice(), heads,
-                                                workload.softcap, out, scratch);
+               ops.attention.record_prefill(recorder, q.slice(), layer, at.slice(), heads,
+                                            workload.softcap, out, scratch);
            },
            aside, findings);
 }
@@ -260,13 +256,15 @@ void remember(const std::string& memory, const std::string& key, const std::vect
         {"aside", list}, {"fallbacks", findings.fallbacks}, {"choices", findings.choices}};
     // Best effort: a folder that cannot be written costs the next start a check, nothing else.
     std::error_code error;
-    const std::filesystem::path path(memory), fresh = memory + ".new";
+    const std::filesystem::path path(memory), fresh = memory + format_text(".%d", static_cast<int>(getpid()));
     std::filesystem::create_directories(path.parent_path(), error);
     std::ofstream file(fresh);
     file << json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     file.close();
     if (file)
         std::filesystem::rename(fresh, path, error);
+    else
+        std::filesystem::remove(fresh, error);
 }
 
 }  // namespace
@@ -293,8 +291,7 @@ Findings prepare(Device& device, const Workload& workload, const std::string& me
         for (const DataType type : workload.types)
             for (const uint32_t tokens : {1u, 32u, 256u})
                 choose_linear(device, ops, type, tokens, aside, findings);
-        for (const bool decode : {false, true})
-            choose_attention(device, ops, workload, decode, aside, findings);
+        choose_prefill(device, ops, workload, aside, findings);
     } catch (const Error& error) {
         // A model that just fits leaves no room to measure in: the best rungs are taken untimed.
         if (error.fault() != Fault::out_of_memory)

@@ -12,12 +12,14 @@
 #include "engine/data_type.h"
 #include "engine/device.h"
 #include "engine/ops/kv_layer.h"
+#include "engine/ops/linear.h"
 
 namespace olivine::selftest {
 
 // What a program is going to record, as far as it changes which pipelines run.
 struct Workload {
-    std::vector<DataType> types;  // of matrices that are multiplied
+    std::vector<DataType> types;      // of matrices that are multiplied
+    std::vector<Epilogue> epilogues;  // with what they end
     DataType table = DataType::f32;  // of what is embedded
     uint32_t width = 0;           // of activations
     HeadShape heads;

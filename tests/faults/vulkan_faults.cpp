@@ -205,6 +205,14 @@ static VkResult get_cooperative_matrix_properties(VkPhysicalDevice physical, uin
         "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", false, physical, count, properties);
 }
 
+static VkResult get_flexible_dimensions(
+    VkPhysicalDevice physical, uint32_t* count,
+    VkCooperativeMatrixFlexibleDimensionsPropertiesNV* properties) {
+    return answer<PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV>(
+        "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV", false, physical, count,
+        properties);
+}
+
 static VkResult create_debug_utils_messenger(VkInstance instance,
                                              const VkDebugUtilsMessengerCreateInfoEXT* info,
                                              const VkAllocationCallbacks* allocator,
@@ -572,6 +580,8 @@ static PFN_vkVoidFunction ours(const char* name) {
     };
     static const Entry entries[] = {
         entry("vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", get_cooperative_matrix_properties),
+        entry("vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV",
+              get_flexible_dimensions),
         entry("vkCreateDebugUtilsMessengerEXT", create_debug_utils_messenger),
         entry("vkDestroyDebugUtilsMessengerEXT", destroy_debug_utils_messenger),
         // What the memory allocator asks for.

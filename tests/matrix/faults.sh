@@ -27,9 +27,10 @@ run_on() {  # driver's name, ICD file, scenarios...
     use_driver "$icd"
     run_limited "$program" "$@" >"$scratch/log" 2>&1
     cat "$scratch/log"
-    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$scratch/log" | tail -n 1 || true)
-    if [[ $counts =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
-        add_counts "$name" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" 0  # a leak shows in the exit code
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$scratch/log" | tail -n 1 || true)
+    if [[ $counts =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+        # A leak shows in the exit code.
+        add_counts "$name" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
     else
         broken "$name: olivine_faults ended with exit code $code"
     fi

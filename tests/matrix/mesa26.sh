@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A few cases of every operation on Mesa 26.1's lavapipe, which runs both kinds of cooperative
-# matrices on a CPU, under validation, in the Debian 13 root that cmake/setup.sh --mesa26 makes.
+# A few cases of every operation, and all that multiply by cooperative matrices, on Mesa 26.1's
+# lavapipe, which runs both kinds of them on a CPU, under validation, in the Debian 13 root that
+# cmake/setup.sh --mesa26 makes. Attention's are those of olivine_tests: the self-test's compile wide heads
+# for minutes.
 #
 #   tests/matrix/mesa26.sh [BIN [FILTER]]
 #   tests/matrix/mesa26.sh --shell COMMAND...   any command in there, in the current folder
@@ -36,9 +38,10 @@ fi
 use_mesa26
 export OLIVINE_VALIDATION=1
 run_selftest --quick
-run_tests "$bin/olivine_tests" "[rungs]"
+run_selftest --rungs coopmat,coopmat_int8,coopmat2 --filter '^linear/'
+run_tests "$bin/olivine_tests" "[rungs],[coopmat]"
 # A rung counts only where its shaders have run.
-for rung in coopmat coopmat2; do
+for rung in coopmat coopmat_int8 coopmat2; do
     awk -v rung="$rung" '$2 == rung && $3 > 0 { found = 1 } END { exit !found }' \
         "$scratch/selftest" || broken "no case of $rung passed"
 done

@@ -7,8 +7,7 @@
 # must pass. The table names the lane and the first failure it reports.
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
-[[ -e "$debian13/stamp" ]] ||
-    cannot_run "$debian13 does not exist; cmake/setup.sh --mesa26 makes it"
+need_debian13
 use_lavapipe 256
 cd "$root"  # a folder that is there inside the Debian 13 root, too
 readonly copy="$scratch/shaders"

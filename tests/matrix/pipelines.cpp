@@ -25,7 +25,7 @@ constexpr DataType kWeightTypes[] = {DataType::f32, DataType::f16, DataType::bf1
 constexpr KvType kKvTypes[] = {KvType::f32, KvType::f16};
 constexpr uint32_t kDecodeTokens[] = {1, 4};
 constexpr uint32_t kPrefillTokens = 128;
-constexpr uint32_t kAllTokens[] = {1, 2, 4, 8, kPrefillTokens};  // each another pipeline
+constexpr uint32_t kAllTokens[] = {1, 2, 4, 8, 16, 32, kPrefillTokens};  // each another pipeline
 
 // One run each, from the highest rungs down, so that the shaders of the lower ones are compiled as well.
 struct Ladder {

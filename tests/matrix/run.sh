@@ -19,14 +19,15 @@ readonly logs="$root/build/logs"
 # The longest first. A lane that filters runs olivine_tests and nothing else.
 lanes=(
     sanitizers
-    swiftshader
-    faults
-    mutations
-    fuzz
-    gpuav
+    selftest
     mesa26
-    lavapipe4
+    swiftshader
     lavapipe16
+    gpuav
+    faults
+    fuzz
+    lavapipe4
+    mutations
     lavapipe
     cli
     radv
@@ -117,5 +118,9 @@ for lane in "${wanted[@]}"; do
     printf "$row" "$name" "$driver" "$took" "$p" "$f" "$s" "$remark" | sed 's/ *$//'
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
+if [[ -n "$filter" ]] && ((passed + failed + skipped == 0)); then
+    echo "tests/matrix/run.sh: no test fits '$filter'." >&2
+    failed=1
+fi
 echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
 ((failed == 0))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests that need a device, on SwiftShader, the poorest device, under core and synchronization
-# validation: swiftshader.sh [BIN [FILTER]]
+# All tests that need a device, and the quick self-test, on SwiftShader, the poorest device, under core
+# and synchronization validation: swiftshader.sh [BIN [FILTER]]
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
 icd="$cache/swiftshader/vk_swiftshader_icd.json"
@@ -9,4 +9,5 @@ use_driver "$icd"
 name_driver
 export OLIVINE_VALIDATION=1
 run_tests "$bin/olivine_tests" "~[cpu]~[coopmat]"
+[[ -n "$filter" ]] || run_selftest --quick
 finish
