@@ -379,6 +379,9 @@ ShaderFolder* Device::shaders() const { return impl_->options.shaders.get(); }
 
 Counters& Device::counters() { return impl_->counters; }
 
+void Device::set_trace(std::shared_ptr<Trace> trace) { impl_->trace = std::move(trace); }
+const std::shared_ptr<Trace>& Device::trace() const { return impl_->trace; }
+
 uint64_t Device::bytes_in(Arena arena) const {
     return impl_->arena_bytes[static_cast<size_t>(arena)];
 }

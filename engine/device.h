@@ -16,6 +16,7 @@ namespace olivine {
 
 struct HostDevice;   // engine/host_device.h
 class ShaderFolder;  // engine/shader_folder.h
+class Trace;         // engine/trace.h
 
 struct DeviceInfo {
     uint32_t index = 0;        // for --device
@@ -91,6 +92,11 @@ public:
     ShaderFolder* shaders() const;
 
     Counters& counters();
+    // Where spans go: of pipelines and plans that are made from now on, until it is taken away with
+    // null. Plans hold it; the device's part of a span is known once somebody has waited for it. Costs a
+    // timestamp an operation.
+    void set_trace(std::shared_ptr<Trace> trace);
+    const std::shared_ptr<Trace>& trace() const;
     uint64_t bytes_in(Arena arena) const;
     uint64_t bytes_now() const;
     uint64_t bytes_peak() const;

@@ -18,6 +18,7 @@
 #include "engine/device.h"
 #include "engine/host_device.h"
 #include "engine/pipeline_statistics.h"
+#include "engine/trace.h"
 
 VK_DEFINE_HANDLE(VmaAllocator)
 
@@ -75,6 +76,7 @@ struct Device::Impl {
     DeviceInfo info;
     DeviceOptions options;
     Counters counters;
+    std::shared_ptr<Trace> trace;
     std::map<std::string, RungSet> aside;  // by work
 
     VkInstance instance{};

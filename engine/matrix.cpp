@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/error.h"
+#include "engine/trace.h"
 
 namespace olivine {
 namespace {
@@ -81,6 +82,14 @@ void Matrix::pack_rows(
 }
 
 void Matrix::upload(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
+    const std::shared_ptr<Trace> trace = uploader.device().trace();
+    const double begin = trace ? trace->now() : 0;
+    upload_rows(uploader, sources, order);
+    if (trace)
+        trace->host(format_text("upload %u x %u %s", rows_, layout_.cols, name(layout_.type)), begin);
+}
+
+void Matrix::upload_rows(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
     const uint32_t cols = layout_.cols;
     uint64_t widest = layout_.quant_bytes();
     for (const RowSource& source : sources)

@@ -104,9 +104,13 @@ Pipeline::Pipeline(Device& device, const PipelineSpec& spec) : impl_(std::make_s
         device.impl().compiling.push_back(impl_->compiled);
     }
     device.impl().workers->add([&device, spirv = spec.spirv, threads = spec.threads,
-                                constants = spec.constants, impl = impl_.get(), done] {
+                                constants = spec.constants, impl = impl_.get(), done,
+                                trace = device.trace()] {
+        const double begin = trace ? trace->now() : 0;
         try {
             compile(device, spirv, threads, constants, *impl);
+            if (trace)
+                trace->host("compile " + impl->name, begin);
             done->set_value();
         } catch (...) {
             done->set_exception(std::current_exception());  // rethrown by whoever records it

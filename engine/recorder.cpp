@@ -53,6 +53,19 @@ struct Plan::Impl {
     uint32_t barriers = 0;
     uint64_t last_value = 0;
 
+    // With a trace, a timestamp follows each operation.
+    struct Mark {
+        std::string name;
+        uint64_t bytes;
+        uint32_t slice;
+    };
+    std::string label;
+    std::shared_ptr<Trace> trace;
+    std::vector<Mark> marks;
+
+    std::vector<double> ticks() const;  // in seconds from the first
+    void tell(double waited_since) const;
+
     ~Impl() {
         Device::Impl& owner = device->impl();
         try {
@@ -72,13 +85,60 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
+// Timestamps of the last submission: of its begin, after each mark, of its end. Empty without.
+std::vector<double> Plan::Impl::ticks() const {
+    if (!queries.get())
+        return {};
+    std::vector<uint64_t> raw(marks.size() + 2);
+    const VkResult result = vkGetQueryPoolResults(
+        device->impl().device, queries.get(), 0, static_cast<uint32_t>(raw.size()),
+        raw.size() * sizeof raw[0], raw.data(), sizeof raw[0], VK_QUERY_RESULT_64_BIT);
+    if (result != VK_SUCCESS)
+        return {};
+    const Capabilities& caps = device->capabilities();
+    const uint64_t counting = UINT64_MAX >> (64 - caps.timestamp_bits);  // they wrap around
+    std::vector<double> seconds;
+    for (const uint64_t tick : raw)
+        seconds.push_back(static_cast<double>((tick - raw[0]) & counting) *
+                          static_cast<double>(caps.timestamp_ns) * 1e-9);
+    return seconds;
+}
+
+// Tells the trace of the submission that has just been waited for. The two clocks meet at its end.
+void Plan::Impl::tell(double waited_since) const {
+    trace->host("wait for " + label, waited_since);
+    const std::vector<double> at = ticks();
+    if (at.empty())
+        return;
+    const double start = trace->now() - at.back();
+    for (size_t i = 0, first = 0; i < marks.size(); ++i) {
+        trace->add({.track = Span::Track::dispatch,
+                    .name = marks[i].name,
+                    .begin = start + at[i],
+                    .seconds = at[i + 1] - at[i],
+                    .bytes = marks[i].bytes});
+        if (i + 1 < marks.size() && marks[i + 1].slice == marks[i].slice)
+            continue;
+        trace->add({.track = Span::Track::slice,
+                    .name = label,
+                    .begin = start + at[first],
+                    .seconds = at[i + 1] - at[first]});
+        first = i + 1;
+    }
+}
+
 uint64_t Plan::submit() {
+    const std::shared_ptr<Trace>& trace = impl_->trace;
+    const double begin = trace ? trace->now() : 0;
     impl_->last_value = impl_->device->impl().submit(impl_->slices);
+    if (trace)
+        trace->host("submit " + impl_->label, begin);
     return impl_->last_value;
 }
 
 void Plan::run(const std::function<bool()>& cancelled) {
     Device::Impl& device = impl_->device->impl();
+    const double begin = impl_->trace ? impl_->trace->now() : 0;
     uint64_t previous = 0;
     for (VkCommandBuffer slice : impl_->slices) {
         const uint64_t value = device.submit({slice});
@@ -92,27 +152,24 @@ void Plan::run(const std::function<bool()>& cancelled) {
         }
     }
     device.wait(previous);
+    if (impl_->trace)
+        impl_->tell(begin);
 }
 
-void Plan::wait(uint64_t value) { impl_->device->impl().wait(value); }
+void Plan::wait(uint64_t value) {
+    const double begin = impl_->trace ? impl_->trace->now() : 0;
+    impl_->device->impl().wait(value);
+    if (impl_->trace && value == impl_->last_value)
+        impl_->tell(begin);
+}
 
 uint32_t Plan::dispatches() const { return impl_->dispatches; }
 uint32_t Plan::barriers() const { return impl_->barriers; }
 uint32_t Plan::slices() const { return static_cast<uint32_t>(impl_->slices.size()); }
 
 double Plan::gpu_seconds() const {
-    if (!impl_->queries.get())
-        return 0;
-    uint64_t ticks[2] = {};
-    const VkResult result = vkGetQueryPoolResults(
-        impl_->device->impl().device, impl_->queries.get(), 0, 2, sizeof ticks, ticks,
-        sizeof ticks[0], VK_QUERY_RESULT_64_BIT);
-    if (result != VK_SUCCESS)
-        return 0;
-    const Capabilities& caps = impl_->device->capabilities();
-    const uint64_t counting = UINT64_MAX >> (64 - caps.timestamp_bits);  // they wrap around
-    return static_cast<double>((ticks[1] - ticks[0]) & counting) *
-           static_cast<double>(caps.timestamp_ns) * 1e-9;
+    const std::vector<double> ticks = impl_->ticks();
+    return ticks.empty() ? 0 : ticks.back();
 }
 
 namespace {
@@ -120,20 +177,21 @@ namespace {
 // Writes the command buffers of one plan.
 class Writer {
 public:
-    explicit Writer(Device& device, Plan::Impl& plan) : device_(device), plan_(plan) {
+    Writer(Device& device, Plan::Impl& plan, size_t operations) : device_(device), plan_(plan) {
         const VkDevice handle = device.impl().device;
         if (device.capabilities().timestamp_bits > 0) {
             VkQueryPoolCreateInfo info{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
             info.queryType = VK_QUERY_TYPE_TIMESTAMP;
-            info.queryCount = 2;
+            info.queryCount = static_cast<uint32_t>(plan.trace ? operations : 0) + 2;
             VkQueryPool pool{};
             VK(vkCreateQueryPool(handle, &info, nullptr, &pool));
             plan_.queries = {handle, pool};
         }
         begin_slice();
         if (plan_.queries.get()) {
-            vkCmdResetQueryPool(commands(), plan_.queries.get(), 0, 2);
-            timestamp(0);
+            vkCmdResetQueryPool(commands(), plan_.queries.get(), 0,
+                                static_cast<uint32_t>(plan.trace ? operations : 0) + 2);
+            timestamp();
         }
         // Whatever was submitted before may have written what this plan reads.
         record_barrier(commands(), kStages, kAll);
@@ -206,6 +264,14 @@ public:
         return set;
     }
 
+    // After each operation.
+    void mark(const std::string& name, uint64_t bytes) {
+        if (!plan_.trace || !plan_.queries.get())
+            return;
+        timestamp();
+        plan_.marks.push_back({name, bytes, static_cast<uint32_t>(plan_.slices.size())});
+    }
+
     void cut() {
         end_slice();
         begin_slice();
@@ -217,7 +283,7 @@ public:
 
     void end() {
         if (plan_.queries.get())
-            timestamp(1);
+            timestamp();
         // The host reads results from mapped memory once the timeline has passed.
         record_barrier(commands(), VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
         end_slice();
@@ -232,9 +298,9 @@ private:
         bool write;
     };
 
-    void timestamp(uint32_t query) {
+    void timestamp() {
         vkCmdWriteTimestamp2(commands(), VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, plan_.queries.get(),
-                             query);
+                             queries_++);
     }
 
     void begin_slice() {
@@ -258,6 +324,7 @@ private:
     Device& device_;
     Plan::Impl& plan_;
     std::vector<Access> now_, since_barrier_;
+    uint32_t queries_ = 0;
 };
 
 }  // namespace
@@ -335,7 +402,12 @@ Plan Recorder::finish() {
     plan.impl_ = std::make_unique<Plan::Impl>();
     plan.impl_->device = &device_;
     Plan::Impl& impl = *plan.impl_;
-    Writer writer(device_, impl);
+    impl.label = label_;
+    impl.trace = device_.trace();
+    const auto operations = std::count_if(commands_.begin(), commands_.end(), [](const Command& c) {
+        return c.kind != Command::cut;
+    });
+    Writer writer(device_, impl, static_cast<size_t>(operations));
 
     for (const Command& command : commands_) {
         const std::array<Slice, 8>& slices = command.slices;
@@ -348,6 +420,7 @@ Plan Recorder::finish() {
             const VkBufferCopy region{slices[0].offset, slices[1].offset, slices[0].bytes};
             vkCmdCopyBuffer(writer.commands(), slices[0].buffer->impl().buffer,
                             slices[1].buffer->impl().buffer, 1, &region);
+            writer.mark("copy", slices[0].bytes * 2);
             break;
         }
         case Command::fill: {
@@ -357,12 +430,14 @@ Plan Recorder::finish() {
             std::memcpy(&word, command.params.data(), sizeof word);
             vkCmdFillBuffer(writer.commands(), slices[0].buffer->impl().buffer, slices[0].offset,
                             slices[0].bytes, word);
+            writer.mark("fill", slices[0].bytes);
             break;
         }
         case Command::dispatch:
         case Command::dispatch_indirect: {
             Pipeline::Impl& pipeline = *command.pipeline;
             pipeline.compiled.get();
+            uint64_t bytes = 0;
             for (uint32_t i = 0; i < command.buffers; ++i) {
                 const ShaderBinding& binding = pipeline.interface.bindings[i];
                 if (!binding.used)
@@ -372,6 +447,7 @@ Plan Recorder::finish() {
                 assert(slices[i].offset % device_.capabilities().offset_alignment == 0);
                 assert(slices[i].bytes <= device_.capabilities().max_range_bytes);
                 writer.access(slices[i], binding.reads, binding.writes);
+                bytes += slices[i].bytes;
             }
             const bool indirect = command.kind == Command::dispatch_indirect;
             if (indirect)
@@ -391,6 +467,7 @@ Plan Recorder::finish() {
                                       command.indirect.offset);
             else
                 vkCmdDispatch(commands, command.grid.x, command.grid.y, command.grid.z);
+            writer.mark(pipeline.name, bytes);
             impl.pipelines.push_back(command.pipeline);
             ++impl.dispatches;
             ++device_.counters().dispatches_recorded;

@@ -14,6 +14,7 @@ namespace olivine {
 class Uploader {
 public:
     explicit Uploader(Device& device);
+    Device& device() { return device_; }
 
     // Host memory that stands for `to` until the next call on this object; the caller fills it whole.
     // Where the device's memory is mapped it is that memory and nothing is copied.

@@ -88,6 +88,8 @@ public:
     // Host time spent in step() outside of waiting for the device, in seconds, and how many steps.
     double host_seconds() const { return host_seconds_; }
 
+    // Forgets what is recorded, for a trace to begin or to end.
+    void record_anew() { plans_.clear(); }
     // Fills the cache with random values up to `length` tokens, to measure at depth.
     void pretend(uint32_t sequence, uint32_t length);
 

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "app/cli/bench_compare.h"
+#include "app/cli/bench_operations.h"
 #include "app/cli/bench_vision.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
@@ -34,6 +36,7 @@ struct BenchFlags : Flags {
     bool image = false;        // a picture too
     bool vision_only = false;  // a picture alone, without the text's weights
     bool json = false;
+    std::vector<std::string> compare;  // two reports: nothing is measured
 };
 
 struct Prefill {
@@ -64,6 +67,8 @@ struct Results {
     uint32_t dispatches_per_token = 0;
     Costs costs;
     uint64_t bytes_per_token = 0;
+    std::vector<OperationCost> operations;  // of a decode step at the first depth
+    double copy_gb_per_s = 0;
     std::optional<VisionResults> vision;
 };
 
@@ -119,7 +124,9 @@ private:
     void prefill(uint32_t tokens);
     double measure_prefill(uint32_t tokens);
     double measure_decode(uint32_t tokens, uint32_t depth);
+    void begin_decode(uint32_t depth);
     void decode_steps(uint32_t tokens);
+    std::vector<OperationCost> measure_operations(uint32_t depth);
     template <typename Measure>
     double repeat(Measure measure);
 
@@ -163,13 +170,34 @@ void Bench::decode_steps(uint32_t tokens) {
     }
 }
 
-double Bench::measure_decode(uint32_t tokens, uint32_t depth) {
+void Bench::begin_decode(uint32_t depth) {
     context_.rewind(0, 0);
     if (depth > 0)
         context_.pretend(0, depth);
     prefill(1);
     context_.start(std::span(&flags_.sampler, 1), {});
     decode_steps(kWarmSteps);
+}
+
+// In a run of their own: their timestamps keep operations apart that else overlap.
+std::vector<OperationCost> Bench::measure_operations(uint32_t depth) {
+    Device& device = *session_.device;
+    const std::shared_ptr<Trace> wanted = device.trace();  // --trace
+    if (!wanted)
+        device.set_trace(std::make_shared<Trace>());
+    context_.record_anew();
+    begin_decode(depth);
+    const uint32_t steps = std::min(flags_.answers.front(), 8u);
+    const size_t before = device.trace()->spans().size();
+    decode_steps(steps);
+    const std::vector<Span> spans = device.trace()->spans();
+    device.set_trace(wanted);
+    context_.record_anew();
+    return operation_costs(std::span(spans).subspan(before), steps);
+}
+
+double Bench::measure_decode(uint32_t tokens, uint32_t depth) {
+    begin_decode(depth);
 
     const Counters& counters = session_.device->counters();
     const auto count = [&](int64_t sign) {
@@ -232,6 +260,9 @@ Results Bench::run() {
             const double seconds = repeat([&] { return measure_decode(tokens, depth); });
             results.decode.push_back({tokens, depth, tokens / seconds});
         }
+    bar.show("each operation");
+    results.dispatches_per_token = context_.dispatches_per_step();
+    results.operations = measure_operations(flags_.depths.front());
     if (flags_.image) {
         Model& model = *session_.model;
         results.vision =
@@ -242,7 +273,7 @@ Results Bench::run() {
     }
     results.device_bytes_peak = session_.device->bytes_peak();
     results.host_bytes_peak = platform::peak_memory_bytes();
-    results.dispatches_per_token = context_.dispatches_per_step();
+    results.copy_gb_per_s = copy_gb_per_s(*session_.device);  // its buffers are none of the model's
     results.costs = costs_;
     results.bytes_per_token =
         bytes_read(*session_.model, flags_.context.kv,
@@ -272,6 +303,8 @@ void print_json(const Results& results, const DeviceInfo& device) {
         {"submissions_per_token", per_token(costs.submissions)},
         {"host_us_per_token", costs.per_token(costs.host_seconds * 1e6)},
         {"bytes_per_token", results.bytes_per_token},
+        {"copy_gb_per_s", results.copy_gb_per_s},
+        {"operations", operations_json(results.operations)},
     };
     for (const Prefill& each : results.prefill)
         json["prefill"].push_back({{"tokens", each.tokens}, {"tokens_per_s", each.tokens_per_s}});
@@ -310,6 +343,7 @@ void print_table(const Results& results, const DeviceInfo& device) {
             per_token(costs.descriptor_updates), per_token(costs.allocations)));
     row("", format_text("%.0f us of host time, %s read", costs.per_token(costs.host_seconds * 1e6),
                         bytes_text(results.bytes_per_token).c_str()));
+    print_operations(results.operations, results.copy_gb_per_s);
     if (results.vision)
         print_vision(*results.vision);
 }
@@ -322,7 +356,10 @@ int bench_vision(const BenchFlags& flags) {
     const Config& config = checkpoint ? checkpoint->config() : *flags.synthetic.config;
     require_vision(flags, config);
     const DataType type = checkpoint ? main_type(*checkpoint) : flags.synthetic.type;
+    const std::unique_ptr<TraceFile> trace = open_trace(flags);
     Device device(device_options(flags));
+    if (trace)
+        device.set_trace(trace->trace());
     ProgressBar bar("measuring");
     Ops ops(device);
     Vision vision(device, ops, config,
@@ -351,6 +388,10 @@ int bench_vision(const BenchFlags& flags) {
 
 int bench(BenchFlags flags) {
     platform::watch_interrupts();
+    if (!flags.compare.empty()) {
+        compare_reports(flags.compare[0], flags.compare[1]);
+        return kExitDone;
+    }
     if (flags.vision_only)
         return bench_vision(flags);
     // As long a context as is measured, so that memory figures are those of the work shown.
@@ -392,6 +433,10 @@ Command add_bench(CLI::App& app) {
     app.add_flag("--vision-only", flags->vision_only, "The picture encoder alone, without the text")
         ->needs(image);
     app.add_flag("--json", flags->json, "Print a JSON object");
+    app.add_option("--compare", flags->compare,
+                   "Measure nothing: two files of --json side by side, and their ratio")
+        ->type_name("A.json B.json")
+        ->expected(2);
     add_context_flags(app, *flags);
     add_device_flags(app, *flags);
     add_verbose_flag(app, *flags);

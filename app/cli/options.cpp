@@ -124,6 +124,13 @@ void add_device_flags(CLI::App& app, Flags& flags) {
                  (flags.precision == Precision::f32 ? "f32" : "auto"),
              [&](const std::string& text) { flags.precision = parse_precision(text); });
     add_shader_flag(app, flags);
+    add_text(app, "--trace", "FILE",
+             "Write there what ran when, for chrome://tracing or ui.perfetto.dev",
+             [&](const std::string& text) {
+                 if (text.empty())
+                     fail_usage("--trace is empty; it is a file.");
+                 flags.trace = text;
+             });
 }
 
 void add_shader_flag(CLI::App& app, Flags& flags) {

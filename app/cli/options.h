@@ -34,6 +34,7 @@ struct Flags {
     RungSet disabled;
     Precision precision = Precision::automatic;
     std::string shader_dir;  // "" = the environment's, or none
+    std::string trace;       // "" = none
     bool verbose = false;
 
     ContextOptions context;
@@ -52,7 +53,7 @@ struct Flags {
 
 void add_model_flag(CLI::App& app, Flags& flags);    // -m --mmproj
 void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
-// --device --vram-budget --disable --precision --shader-dir
+// --device --vram-budget --disable --precision --shader-dir --trace
 void add_device_flags(CLI::App& app, Flags& flags);
 void add_shader_flag(CLI::App& app, Flags& flags);  // --shader-dir
 void add_context_flags(CLI::App& app, Flags& flags);  // --ctx --kv

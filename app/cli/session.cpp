@@ -19,8 +19,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::unique_ptr<Device> open_device(const Flags& flags) {
+std::unique_ptr<Device> open_device(const Flags& flags, const TraceFile* trace) {
     auto device = std::make_unique<Device>(device_options(flags));
+    if (trace)
+        device->set_trace(trace->trace());
     const DeviceInfo& info = device->info();
     if (info.type == "cpu")
         note("running on the CPU through the software Vulkan driver " + info.driver + ".");
@@ -113,8 +115,13 @@ DeviceOptions device_options(const Flags& flags) {
     return options;
 }
 
+std::unique_ptr<TraceFile> open_trace(const Flags& flags) {
+    return flags.trace.empty() ? nullptr : std::make_unique<TraceFile>(flags.trace);
+}
+
 Session open_session(const Flags& flags, bool with_tokenizer) {
     Session session;
+    session.trace = open_trace(flags);
     const Clock::time_point start = Clock::now();
     session.checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
     const Checkpoint& checkpoint = *session.checkpoint;
@@ -125,7 +132,7 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
         session.tokenizer =
             std::make_unique<Tokenizer>(checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf())
                                                           : Tokenizer::open(checkpoint.path()));
-    session.device = open_device(flags);
+    session.device = open_device(flags, session.trace.get());
     check_memory(flags, checkpoint.config(), bytes, *session.device);
     ProgressBar bar("loading " + model_name(flags));
     ModelOptions options = model_options(flags);
@@ -142,10 +149,11 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
 
 Session open_session(const Flags& flags, const Synthetic& synthetic) {
     Session session;
+    session.trace = open_trace(flags);
     const Clock::time_point start = Clock::now();
     const Config& config = *synthetic.config;
     const ModelBytes bytes = model_bytes(config, synthetic.type, flags.context);
-    session.device = open_device(flags);
+    session.device = open_device(flags, session.trace.get());
     check_memory(flags, config, bytes, *session.device);
     session.model = std::make_unique<Model>(*session.device, config, synthetic.type,
                                             model_options(flags));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "app/cli/options.h"
+#include "app/cli/trace_file.h"
 #include "engine/device.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
@@ -13,6 +14,7 @@
 namespace olivine {
 
 struct Session {
+    std::unique_ptr<TraceFile> trace;        // if it was asked for
     std::unique_ptr<Checkpoint> checkpoint;  // none for a synthetic model
     std::unique_ptr<Device> device;
     std::unique_ptr<Model> model;
@@ -26,6 +28,7 @@ std::string model_name(const Flags& flags);  // its last component
 DataType main_type(const Checkpoint& checkpoint);
 
 DeviceOptions device_options(const Flags& flags);
+std::unique_ptr<TraceFile> open_trace(const Flags& flags);  // null without --trace
 
 // Opens the checkpoint and its tokenizer (before the device: what is wrong with a file shows at
 // once), adds up the memory, then loads. Says on standard error when the device is the CPU.
