@@ -75,7 +75,7 @@ nlohmann::ordered_json operations_json(const std::vector<OperationCost>& costs) 
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const OperationCost& each : costs)
         list.push_back({{"shader", each.shader},
-                        {"dispatches_per_token", each.count},
+                        {"dispatches", each.count},
                         {"us_per_token", each.seconds * 1e6},
                         {"share", each.share},
                         {"gb_per_s", each.gb_per_s}});

@@ -17,7 +17,7 @@ cp out a.json
 has "each operation of a decode step" a.json 'any(o["shader"].startswith("matvec") for o in j["operations"])'
 has "shares add up" a.json 'abs(sum(o["share"] for o in j["operations"]) - 1) < 1e-6'
 has "as many dispatches as the step has" a.json \
-    'round(sum(o["dispatches_per_token"] for o in j["operations"])) == j["dispatches_per_token"]'
+    'round(sum(o["dispatches"] for o in j["operations"])) == j["dispatches_per_token"]'
 has "matrix multiplies have GB/s, others none" a.json \
     'all((o["gb_per_s"] > 0) == o["shader"].startswith("mat") for o in j["operations"])'
 has "the bandwidth of a copy" a.json 'j["copy_gb_per_s"] > 0'
