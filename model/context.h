@@ -90,7 +90,7 @@ public:
 
     // Forgets what is recorded, for a trace to begin or to end.
     void record_anew() { plans_.clear(); }
-    // Fills the cache with random values up to `length` tokens, to measure at depth.
+    // Takes the cache for filled up to `length` tokens, whatever lies there, to measure at depth.
     void pretend(uint32_t sequence, uint32_t length);
 
 private:

@@ -5,7 +5,7 @@
 
 namespace olivine {
 
-// Prints what both have, and b / a. Throws bad_input when a file cannot be read or is no report.
+// Prints what either has, and b / a of what both have. Throws bad_input when a file cannot be read or is no report.
 void compare_reports(const std::string& a, const std::string& b);
 
 }  // namespace olivine
