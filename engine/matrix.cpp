@@ -20,35 +20,52 @@ uint64_t piece_bytes(const RowLayout& layout, uint32_t rows) {
 
 }  // namespace
 
-Matrix::Matrix(Device& device, DataType type, uint32_t rows, uint32_t cols)
-    : layout_(row_layout(type, cols)), rows_(rows) {
+Matrix::Matrix(Device& device, DataType type, uint32_t rows, uint32_t cols) : cols_(cols) {
+    add_part(device, {type, rows});
+}
+
+Matrix::Matrix(Device& device, std::span<const MatrixPart> parts, uint32_t cols) : cols_(cols) {
+    for (const MatrixPart& part : parts)
+        add_part(device, part);
+}
+
+void Matrix::add_part(Device& device, const MatrixPart& part) {
+    const RowLayout layout = row_layout(part.type, cols_);
+    const uint32_t rows = part.rows;
     const Capabilities& caps = device.capabilities();
     const uint64_t most = std::min(caps.max_range_bytes, caps.max_buffer_bytes / 2);
-    const uint64_t fit = most / layout_.quant_bytes();
+    const uint64_t fit = most / std::max(layout.quant_bytes(), layout.scale_bytes());
     if (fit == 0)
-        fail(Fault::unsupported, "A row of %u weights is longer than the device can bind.", cols);
+        fail(Fault::unsupported, "A row of %u weights is longer than the device can bind.", cols_);
     const uint32_t pieces = static_cast<uint32_t>((rows + fit - 1) / fit);
     // Pieces of nearly equal size, in multiples of 32 rows for the tiles of the shaders.
     const uint32_t each = pieces == 1 ? rows
                                       : static_cast<uint32_t>(std::min<uint64_t>(
                                             fit / 32 * 32, ((rows + pieces - 1) / pieces + 31) / 32 * 32));
     if (each == 0)
-        fail(Fault::unsupported, "32 rows of %u weights are longer than the device can bind.", cols);
+        fail(Fault::unsupported, "32 rows of %u weights are longer than the device can bind.", cols_);
     for (uint32_t first = 0; first < rows; first += each) {
-        MatrixPiece piece;
-        piece.first_row = first;
+        MatrixPiece& piece = pieces_.emplace_back();
+        piece.layout = layout;
+        piece.first_row = rows_ + first;
         piece.rows = std::min(each, rows - first);
-        storage_.emplace_back(device, Arena::weights, piece_bytes(layout_, piece.rows));
-        pieces_.push_back(piece);
+        storage_.push_back(
+            std::make_unique<Buffer>(device, Arena::weights, piece_bytes(layout, piece.rows)));
+        const Buffer& buffer = *storage_.back();
+        const uint64_t quants = layout.quant_bytes() * piece.rows;
+        piece.quants = buffer.slice(0, quants);
+        piece.scales = layout.scale_words > 0
+                           ? buffer.slice(aligned(quants), layout.scale_bytes() * piece.rows)
+                           : piece.quants;
     }
-    for (size_t i = 0; i < pieces_.size(); ++i) {  // storage_ does not move any more
-        const uint64_t quants = layout_.quant_bytes() * pieces_[i].rows;
-        pieces_[i].quants = storage_[i].slice(0, quants);
-        pieces_[i].scales = layout_.scale_words > 0
-                                ? storage_[i].slice(aligned(quants),
-                                                    layout_.scale_bytes() * pieces_[i].rows)
-                                : pieces_[i].quants;
-    }
+    rows_ += rows;
+}
+
+uint64_t Matrix::device_bytes() const {
+    uint64_t bytes = 0;
+    for (const MatrixPiece& piece : pieces_)
+        bytes += piece_bytes(piece.layout, piece.rows);
+    return bytes;
 }
 
 void Matrix::pack_rows(
@@ -61,14 +78,15 @@ void Matrix::pack_rows(
         });
         const uint32_t local = first - piece->first_row;
         const uint32_t run = std::min(count, piece->rows - local);
-        const uint64_t row_quants = layout_.quant_bytes(), row_scales = layout_.scale_bytes();
+        const RowLayout& layout = piece->layout;
+        const uint64_t row_quants = layout.quant_bytes(), row_scales = layout.scale_bytes();
         std::vector<std::byte> scales(row_scales * run);
         const std::span<std::byte> quants = uploader.stage(
             {piece->quants.buffer, piece->quants.offset + local * row_quants, run * row_quants});
         for (uint32_t i = 0; i < run; ++i) {
             DataType from{};
             const std::byte* row = row_at(first + i, from);
-            pack_row(layout_, from, row, quants.data() + i * row_quants,
+            pack_row(layout, from, row, quants.data() + i * row_quants,
                      scales.data() + i * row_scales);
         }
         if (row_scales > 0) {
@@ -86,12 +104,14 @@ void Matrix::upload(Uploader& uploader, std::span<const RowSource> sources, RowO
     const double begin = trace ? trace->now() : 0;
     upload_rows(uploader, sources, order);
     if (trace)
-        trace->host(format_text("upload %u x %u %s", rows_, layout_.cols, name(layout_.type)), begin);
+        trace->host(format_text("upload %u x %u %s", rows_, cols_, name(type())), begin);
 }
 
 void Matrix::upload_rows(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
-    const uint32_t cols = layout_.cols;
-    uint64_t widest = layout_.quant_bytes();
+    const uint32_t cols = cols_;
+    uint64_t widest = 1;
+    for (const MatrixPiece& piece : pieces_)
+        widest = std::max(widest, piece.layout.quant_bytes());
     for (const RowSource& source : sources)
         widest = std::max(widest, file_bytes(source.type, cols).value_or(0));
     const uint32_t batch =

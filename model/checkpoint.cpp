@@ -385,7 +385,9 @@ void Checkpoint::check_vision_tensors() {
 
 void Checkpoint::check_tensor(const TensorSpec& spec, bool may_be_quantised) const {
     const char* types =
-        gguf_ && may_be_quantised ? "F32, F16, BF16, Q8_0, Q4_0" : "F32, F16, BF16";
+        gguf_ && may_be_quantised
+            ? "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS"
+            : "F32, F16, BF16";
     const auto wrong_type = [&](std::string_view name, std::string_view type) {
         fail(Fault::unsupported, "%s: tensor '%s' has type %s (supported: %s).",
              shown_path(spec.name).c_str(), printable(name).c_str(), printable(type).c_str(),

@@ -10,8 +10,9 @@ namespace olivine {
 namespace {
 
 void add_type(std::vector<DataType>& types, const Matrix& matrix) {
-    if (std::find(types.begin(), types.end(), matrix.type()) == types.end())
-        types.push_back(matrix.type());
+    for (const MatrixPiece& piece : matrix.pieces())
+        if (std::find(types.begin(), types.end(), piece.layout.type) == types.end())
+            types.push_back(piece.layout.type);
 }
 
 void run(Device& device, const selftest::Workload& workload, const DeviceCheck& check) {

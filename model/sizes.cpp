@@ -57,8 +57,10 @@ ModelBytes with_context(const Config& config, uint64_t matrices, const ContextOp
 
 uint64_t layer_bytes(const Config& config, const LayerTypes& types) {
     const uint32_t heads = config.num_heads * config.head_dim;
-    const uint32_t kv = config.num_kv_heads * config.head_dim;
-    return Matrix::bytes(types.qkv_proj, heads + 2 * kv, config.hidden_size) +
+    uint64_t qkv = 0;
+    for (const MatrixPart& part : types.qkv_proj)
+        qkv += Matrix::bytes(part.type, part.rows, config.hidden_size);
+    return qkv +
            Matrix::bytes(types.o_proj, config.hidden_size, heads) +
            Matrix::bytes(types.gate_up_proj, 2 * config.intermediate_size, config.hidden_size) +
            Matrix::bytes(types.down_proj, config.hidden_size, config.intermediate_size);
@@ -85,7 +87,8 @@ uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context) {
 }
 
 ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options) {
-    const LayerTypes types{type, type, type, type};
+    const uint32_t qkv = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim;
+    const LayerTypes types{{{type, qkv}}, type, type, type};
     const uint64_t matrices = Matrix::bytes(type, config.vocab_size, config.hidden_size) +
                               config.num_layers * layer_bytes(config, types);
     ModelBytes bytes = with_context(config, matrices, options);

@@ -47,17 +47,22 @@ RowSource TensorLoader::source(const TensorInfo& tensor) {
 
 Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
                             RowOrder order) {
+    MatrixPart all{type, 0};
+    for (const TensorInfo* tensor : tensors)
+        all.rows += static_cast<uint32_t>(tensor->shape[0]);
+    return matrix(tensors, std::span(&all, 1), order);
+}
+
+Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors,
+                            std::span<const MatrixPart> parts, RowOrder order) {
     std::vector<RowSource> sources;
-    uint32_t rows = 0;
-    for (const TensorInfo* tensor : tensors) {
+    for (const TensorInfo* tensor : tensors)
         sources.push_back(source(*tensor));
-        rows += sources.back().rows;
-    }
     uint64_t cols = 1;
     const std::vector<uint64_t>& shape = (*tensors.begin())->shape;
     for (size_t i = 1; i < shape.size(); ++i)
         cols *= shape[i];
-    Matrix result(device_, type, rows, static_cast<uint32_t>(cols));
+    Matrix result(device_, parts, static_cast<uint32_t>(cols));
     result.upload(uploader_, sources, order);
     return result;
 }

@@ -38,6 +38,9 @@ public:
     // a matrix of [first dimension][all others].
     Matrix matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
                   RowOrder order = RowOrder::stacked);
+    // The same, in parts whose rows add up.
+    Matrix matrix(std::initializer_list<const TensorInfo*> tensors, std::span<const MatrixPart> parts,
+                  RowOrder order = RowOrder::stacked);
     // A matrix stored as [in, out]. Plain types keep their type, quantised ones become F32.
     Matrix transposed(const TensorInfo& tensor);
     // The values, and less one each where the file adds it to norms. Throws bad_file when one is

@@ -1,5 +1,6 @@
 #include "model/vision_weights.h"
 
+#include "engine/block_format.h"
 #include "model/weights.h"
 
 namespace olivine {
@@ -43,10 +44,13 @@ uint64_t layer_bytes(const VisionConfig& v, const VisionTypes& types) {
            Matrix::bytes(types.fc2, v.hidden_size, v.intermediate_size);
 }
 
+// Patches are of a few hundred values, and no type in blocks has a shader for them.
+DataType patch_type(DataType stored) { return is_blocks(stored) ? DataType::f32 : stored; }
+
 uint64_t outer_bytes(const Config& config, DataType patches, DataType projection) {
     const VisionConfig& v = *config.vision;
     return vector_bytes(config) +
-           Matrix::bytes(patches, v.hidden_size, 3 * v.patch_size * v.patch_size) +
+           Matrix::bytes(patch_type(patches), v.hidden_size, 3 * v.patch_size * v.patch_size) +
            Matrix::bytes(block_elements(projection) == 1 ? projection : DataType::f32,
                          config.hidden_size, v.hidden_size);
 }
@@ -67,7 +71,7 @@ VisionWeights load_vision_weights(Device& device, const Checkpoint& checkpoint,
 
     const TensorInfo& patches = checkpoint.tensor(kTower + "embeddings.patch_embedding.weight",
                                                   {e, 3, v.patch_size, v.patch_size});
-    weights.patch_embedding = loader.matrix({&patches}, patches.type);
+    weights.patch_embedding = loader.matrix({&patches}, patch_type(patches.type));
     weights.patch_bias = vector(kTower + "embeddings.patch_embedding.bias", e);
     weights.positions = weights.vectors->put(loader.vector(
         checkpoint.tensor(kTower + "embeddings.position_embedding.weight", {v.patches(), e})));

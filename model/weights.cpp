@@ -78,7 +78,25 @@ LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer) {
         }
         return *common;
     };
-    return {.qkv_proj = type({"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}),
+    // Rows of q, k and v are one dispatch where one type has them all without being much larger.
+    std::vector<MatrixPart> qkv;
+    for (const char* tensor : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}) {
+        const MatrixPart next{type({tensor}),
+                              static_cast<uint32_t>(checkpoint.find(layer_name(layer, tensor))->shape[0])};
+        if (qkv.empty()) {
+            qkv.push_back(next);
+            continue;
+        }
+        MatrixPart& last = qkv.back();
+        const DataType common = common_type(last.type, next.type);
+        const bool grows = common == DataType::f32 &&
+                           (block_elements(last.type) > 1 || block_elements(next.type) > 1);
+        if (grows)
+            qkv.push_back(next);
+        else
+            last = {common, last.rows + next.rows};
+    }
+    return {.qkv_proj = qkv,
             .o_proj = type({"self_attn.o_proj"}),
             .gate_up_proj = type({"mlp.gate_proj", "mlp.up_proj"}),
             .down_proj = type({"mlp.down_proj"})};

@@ -34,7 +34,8 @@ struct Weights {
 
 // Which type each fused matrix gets from a checkpoint; used for sizes too.
 struct LayerTypes {
-    DataType qkv_proj, o_proj, gate_up_proj, down_proj;
+    std::vector<MatrixPart> qkv_proj;
+    DataType o_proj, gate_up_proj, down_proj;
 };
 LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer);
 

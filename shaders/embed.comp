@@ -13,6 +13,7 @@
 // C++ side: engine/ops/embed.cpp      Test: tests/ops/embed_test.cpp
 #extension GL_GOOGLE_include_directive : require
 #include "params.h"
+#define FORMAT_ID 2
 #include "include/weights.glsl"
 
 layout(local_size_x_id = 0) in;

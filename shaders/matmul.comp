@@ -24,6 +24,7 @@ layout(constant_id = 4) const bool kWholeUnits = false;   // cols is a multiple 
 layout(constant_id = 5) const uint kRowsEach = 4;         // even where EPILOGUE_GEGLU
 layout(constant_id = 6) const uint kTokensEach = 4;
 #include "include/reduce.glsl"
+#define FORMAT_ID 8
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };

@@ -43,6 +43,7 @@ layout(constant_id = 5) const uint kMatsTokens = 2;   // matrices of a subgroup
 layout(constant_id = 6) const uint kMatsRows = 2;
 layout(constant_id = 7) const uint kGroupsTokens = 2; // subgroups of the workgroup
 layout(constant_id = 8) const uint kGroupsRows = 2;
+#define FORMAT_ID 10
 #include "include/weights.glsl"
 
 #ifdef COOPMAT_INT8

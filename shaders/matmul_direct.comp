@@ -21,6 +21,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const bool kWholeQuads = false;  // cols is a multiple of 4
 layout(constant_id = 3) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
 layout(constant_id = 4) const uint kTokensEach = 4;
+#define FORMAT_ID 6
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };

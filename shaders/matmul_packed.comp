@@ -33,6 +33,7 @@ layout(constant_id = 2) const uint kLanesTokens = 8;
 layout(constant_id = 3) const uint kLanesRows = 8;
 layout(constant_id = 4) const uint kRowsEach = 4;   // even where EPILOGUE_GEGLU
 layout(constant_id = 5) const uint kTokensEach = 4;
+#define FORMAT_ID 7
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer X { uvec4 x[]; };

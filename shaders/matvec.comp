@@ -25,6 +25,7 @@ layout(constant_id = 2) const uint kRows = 4;            // even where EPILOGUE_
 layout(constant_id = 3) const uint kTokens = 1;
 layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple of 16
 #include "include/reduce.glsl"
+#define FORMAT_ID 6
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };

@@ -95,11 +95,10 @@ double median(std::vector<double> values) {
 // context of `length` tokens. An untied embedding and its norms' few rows do not count.
 uint64_t bytes_read(const Model& model, KvType kv, uint32_t length) {
     const Config& config = model.config();
-    const auto matrix = [](const Matrix& m) { return Matrix::bytes(m.type(), m.rows(), m.cols()); };
-    uint64_t bytes = matrix(model.weights().head());
+    uint64_t bytes = model.weights().head().device_bytes();
     for (const LayerWeights& layer : model.weights().layers)
-        bytes += matrix(layer.qkv_proj) + matrix(layer.o_proj) + matrix(layer.gate_up_proj) +
-                 matrix(layer.down_proj);
+        bytes += layer.qkv_proj.device_bytes() + layer.o_proj.device_bytes() +
+                 layer.gate_up_proj.device_bytes() + layer.down_proj.device_bytes();
     const uint64_t token_bytes =
         uint64_t{2} * config.num_kv_heads * config.head_dim * kv_element_bytes(kv);
     for (uint32_t i = 0; i < config.num_layers; ++i)

@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -11,10 +12,13 @@ Embed::Embed(Device& device) : variants_(device, "embed", 4, sizeof(shader::Embe
 void Embed::record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
                    float scale) {
     assert(table.cols() == dst.cols);
-    const Pipeline& pipeline = variants_.get("embed_" + type_suffix(table.type()),
-                                             variants_.subgroup_threads());
-    const RowLayout& layout = table.layout();
     for (const MatrixPiece& piece : table.pieces()) {
+        const RowLayout& layout = piece.layout;
+        std::vector<uint32_t> constants;
+        if (is_blocks(layout.type))
+            constants.push_back(static_cast<uint32_t>(layout.type));
+        const Pipeline& pipeline = variants_.get("embed_" + shader_suffix(layout.type),
+                                                 variants_.subgroup_threads(), constants);
         const shader::EmbedParams params{.first_row = piece.first_row,
                                          .rows = piece.rows,
                                          .cols = layout.cols,

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 
+#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -15,7 +16,8 @@ constexpr uint32_t kVectorRows = 4;
 // Tokens of the class "short".
 constexpr uint32_t kMaxShortTokens = 64;
 
-bool is_quantised(DataType type) { return block_elements(type) > 1; }
+// Its codes are int8, with one scale for 32.
+bool has_int8(DataType type) { return type == DataType::q8_0 || type == DataType::q4_0; }
 bool takes_int8(Rung rung) { return rung == Rung::int_dot || rung == Rung::coopmat_int8; }
 
 uint32_t blocks_of(uint32_t cols) { return (cols + 31) / 32; }
@@ -41,8 +43,8 @@ std::string Linear::work(DataType type, uint32_t tokens) {
 
 std::vector<Rung> Linear::candidates(DataType type, uint32_t tokens) {
     if (tokens <= kMaxVectorTokens)
-        return is_quantised(type) ? std::vector{Rung::int_dot} : std::vector<Rung>{};
-    if (is_quantised(type))
+        return has_int8(type) ? std::vector{Rung::int_dot} : std::vector<Rung>{};
+    if (has_int8(type))
         return {Rung::coopmat2, Rung::coopmat_int8, Rung::coopmat, Rung::int_dot, Rung::fp16};
     return {Rung::coopmat2, Rung::coopmat, Rung::fp16};
 }
@@ -177,10 +179,22 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
                     const Activation& x, const Activation& y, Epilogue epilogue, float softcap) {
-    const bool geglu = epilogue == Epilogue::geglu;
     assert(x.cols == weight.cols() && x.rows == y.rows);
-    assert(y.cols == (geglu ? weight.rows() / 2 : weight.rows()));
-    const RowLayout& layout = weight.layout();
+    assert(y.cols == (epilogue == Epilogue::geglu ? weight.rows() / 2 : weight.rows()));
+    const std::vector<MatrixPiece>& pieces = weight.pieces();
+    for (auto first = pieces.begin(); first != pieces.end();) {
+        const auto last = std::find_if(first, pieces.end(), [&](const MatrixPiece& piece) {
+            return piece.layout.type != first->layout.type;
+        });
+        record(recorder, {first, last}, bias, x, y, epilogue, softcap);
+        first = last;
+    }
+}
+
+void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Slice& bias,
+                    const Activation& x, const Activation& y, Epilogue epilogue, float softcap) {
+    const bool geglu = epilogue == Epilogue::geglu;
+    const RowLayout& layout = pieces.front().layout;
     const std::optional<Rung> with = rung(layout.type, layout.cols, x.rows);
     Shape shape = with ? *rung_shape(*with, layout.cols, x.rows) : base_shape(x.rows, layout.cols);
     if (geglu && with == Rung::coopmat2) {
@@ -189,7 +203,9 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
         shape.constants[kMatsRows] *= 2;
     }
     shape.constants.push_back(static_cast<uint32_t>(epilogue));
-    std::string variant = shape.shader + "_" + type_suffix(weight.type());
+    if (is_blocks(layout.type))
+        shape.constants.push_back(static_cast<uint32_t>(layout.type));
+    std::string variant = shape.shader + "_" + shader_suffix(layout.type);
     if (geglu)
         variant += "_geglu";
     if (with)
@@ -201,7 +217,7 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
     const Packed packed = packs ? pack(recorder, x, *with) : Packed{};
     const Pipeline& pipeline =
         (packs ? packed_variants_ : variants_).get(variant, shape.threads, shape.constants);
-    for (const MatrixPiece& piece : weight.pieces()) {
+    for (const MatrixPiece& piece : pieces) {
         const shader::LinearParams params{.rows = piece.rows,
                                           .cols = layout.cols,
                                           .row_units = layout.units,

@@ -75,6 +75,9 @@ private:
     Packed pack(Recorder& recorder, const Activation& x, Rung rung);
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue, float softcap);
+    // Pieces of one type.
+    void record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Slice& bias,
+                const Activation& x, const Activation& y, Epilogue epilogue, float softcap);
 
     Variants variants_, packed_variants_, scale_variants_;
     // Packed activations of the operation being run. The last is in use; plans that were recorded

@@ -20,7 +20,7 @@ void PatchEmbed::record(Recorder& recorder, const Matrix& kernel, const Slice& p
     assert(dst.rows % grid.patches() == 0);
     const uint32_t threads = variants_.subgroup_threads();
     const Pipeline& pipeline = variants_.get("patch_embed_" + type_suffix(kernel.type()), threads);
-    const RowLayout& layout = kernel.layout();
+    const RowLayout& layout = kernel.pieces().front().layout;
     for (const MatrixPiece& piece : kernel.pieces()) {
         const shader::PatchEmbedParams params{.rows = piece.rows,
                                               .cols = layout.cols,

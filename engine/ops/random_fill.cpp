@@ -1,5 +1,8 @@
 #include "engine/ops/random_fill.h"
 
+#include <cassert>
+
+#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -14,8 +17,8 @@ Kind kind_of(DataType type) {
     case DataType::bf16: return bf16_pairs;
     case DataType::q8_0: return int8_quants;
     case DataType::q4_0: return nibble_quants;
+    default: return f32_values;
     }
-    return f32_values;
 }
 
 }  // namespace
@@ -33,10 +36,11 @@ void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed,
                           folded((words + kThreads * 4 - 1) / (kThreads * 4)));
     };
     for (const MatrixPiece& piece : matrix.pieces()) {
-        fill(piece.quants, kind_of(matrix.type()), scale);
-        if (matrix.layout().scale_words > 0)  // quants reach 127 and 8
-            fill(piece.scales, f16_scales,
-                 scale / (matrix.type() == DataType::q8_0 ? 127.0f : 8.0f));
+        const DataType type = piece.layout.type;
+        assert(!is_blocks(type));
+        fill(piece.quants, kind_of(type), scale);
+        if (piece.layout.scale_words > 0)  // quants reach 127 and 8
+            fill(piece.scales, f16_scales, scale / (type == DataType::q8_0 ? 127.0f : 8.0f));
         ++seed;
     }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/block_format.h"
 #include "engine/shader_folder.h"
 #include "engine/spirv_table.h"
 
@@ -27,6 +28,10 @@ std::string type_suffix(DataType type) {
     for (char& letter : text)
         letter = static_cast<char>(letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter);
     return text;
+}
+
+std::string shader_suffix(DataType type) {
+    return is_blocks(type) ? "blocks" : type_suffix(type);
 }
 
 std::string Variants::kv_suffix(KvType type) const {

@@ -51,5 +51,8 @@ private:
 
 // "f32", "f16", "bf16", "q8_0", "q4_0".
 std::string type_suffix(DataType type);
+// The end of shaders' names: the same, or "blocks" for the types that share a shader, which then takes
+// the type's number as its last constant.
+std::string shader_suffix(DataType type);
 
 }  // namespace olivine

@@ -210,6 +210,21 @@ void add_linear_cases(std::vector<Case>& cases) {
                         "", type == DataType::q8_0 && i == 0 && model[0].cols == 640 ? Quick::once
                                                                                      : Quick::no);
     }
+    for (uint32_t i = static_cast<uint32_t>(DataType::q4_1); i < kDataTypes; ++i) {
+        const DataType type = static_cast<DataType>(i);
+        const uint32_t block = block_elements(type), odd = block == 32 ? 160 : 768;
+        for (const Shape& shape : {Shape{1, block}, Shape{35, odd}})
+            for (const uint32_t tokens : {1u, 3u, 9u, 70u})
+                add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens}, "",
+                    type == DataType::q4_k && shape.rows == 35 && tokens == 1 ? Quick::once : Quick::no);
+        for (const uint32_t tokens : {1u, 70u}) {
+            add(cases, {.type = type, .rows = 130, .cols = block * 2, .tokens = tokens,
+                        .epilogue = Epilogue::geglu, .size = 0.2f});
+            add(cases, {.type = type, .rows = 66, .cols = odd, .tokens = tokens, .size = 1e5f},
+                "activations of 1e5");
+            add(cases, {.type = type, .rows = 640, .cols = 2048, .tokens = tokens});
+        }
+    }
     // A head over a whole vocabulary, with more rows than a grid has workgroups in a dimension.
     for (const DataType type : {DataType::q8_0, DataType::q4_0})
         add(cases, {.type = type, .rows = 262144, .cols = 640, .softcap = 30});
@@ -244,13 +259,15 @@ void add_linear_cases(std::vector<Case>& cases) {
 }
 
 void add_linear_checks(std::vector<Case>& cases, const Workload& workload) {
-    // Two blocks of whole units are as good as a whole width: the pipeline is the same.
-    const uint32_t cols = workload.width % 16 == 0 ? 64 : workload.width;
-    for (const DataType type : workload.types)
+    for (const DataType type : workload.types) {
+        // A block or two of whole units are as good as a whole width: the pipeline is the same.
+        const uint32_t cols =
+            workload.width % 16 == 0 ? std::max(64u, block_elements(type)) : workload.width;
         for (const uint32_t tokens : {1u, 9u, 32u, 33u, 65u})  // decode, short with all tiles, long
             for (const Epilogue epilogue : workload.epilogues)
                 add(cases, {.type = type, .rows = 34, .cols = cols, .tokens = tokens,
                             .epilogue = epilogue, .size = 0.2f});
+    }
 }
 
 }  // namespace olivine::selftest

@@ -237,13 +237,14 @@ void add_row_cases(std::vector<Case>& cases) {
                                      [shape](Scene& s) { build_layer_norm(s, shape, 3, 100); }));
     }
 
-    for (const DataType type : kTypes)
+    for (uint32_t i = 0; i < kDataTypes; ++i)
         for (const uint32_t cols : {32u, 96u, 640u, 1152u, 2560u, 5376u, 1u, 35u}) {
-            const bool blocks = type == DataType::q8_0 || type == DataType::q4_0;
-            if (blocks && cols % 32 != 0)
+            const DataType type = static_cast<DataType>(i);
+            if (cols % block_elements(type) != 0)
                 continue;
             Case c = row_case("embed", type_suffix(type) + format_text(" 300x%u", cols),
-                              cols == 640 ? Quick::once : Quick::no, [type, cols](Scene& s) {
+                              cols == 640 || type == DataType::q4_k ? Quick::once : Quick::no,
+                              [type, cols](Scene& s) {
                                   build_embed(s, type, 300, cols);
                               });
             c.has_subgroup = false;
@@ -308,7 +309,9 @@ void add_row_checks(std::vector<Case>& cases, const Workload& workload) {
         build_residual_norm(scene, shape, 300);
     }));
     cases.push_back(row_case("embed", type_suffix(workload.table), Quick::no,
-                             [type = workload.table](Scene& s) { build_embed(s, type, 20, 64); }));
+                             [type = workload.table](Scene& s) {
+                                 build_embed(s, type, 20, std::max(64u, block_elements(type)));
+                             }));
 }
 
 }  // namespace olivine::selftest

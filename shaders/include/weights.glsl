@@ -8,15 +8,99 @@
 //   BF16   2 uvec4, two values a word                   -
 //   Q8_0   1 uvec4, four int8 a word                    one f16 a block of 32, two a word
 //   Q4_0   1 uvec2, eight nibbles a word, value - 8     one f16 a block of 32, two a word
+//   BLOCKS 1 uvec2, eight nibbles a word, or one word   three parts, one after the other
+//          of sixteen codes of 2 bits
 //
-// engine/pack.cpp writes this layout. The including shader defines exactly one WEIGHT_* macro.
+// BLOCKS are the ten types of engine/block_format.h, told apart by a specialization constant:
+// value = d * s * q + m * t. Parts of a row in "scales", of which a type has one to three:
+//
+//   high bits of the codes   a word a block of 32 where there is one, a word a unit where there are two
+//   halves                   d, two a word, or (d, m); for 32 weights, or for 256
+//   groups                   a byte s and a byte t for 32 weights, or one byte for 16: s, or s | t << 4;
+//                            IQ4_XS: a byte s for 32
+//
+// engine/pack.cpp writes this layout. The including shader defines exactly one WEIGHT_* macro, and
+// FORMAT_ID, a constant id that it does not use.
 
 #if defined(WEIGHT_F32)
 layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
 #elif defined(WEIGHT_F16) || defined(WEIGHT_BF16) || defined(WEIGHT_Q8_0)
 layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
-#elif defined(WEIGHT_Q4_0)
+#elif defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
 layout(binding = 0) readonly buffer Quants { uvec2 quants[]; };
+#endif
+
+#ifdef WEIGHT_BLOCKS
+layout(binding = 1) readonly buffer Scales { uint scales[]; };
+layout(constant_id = FORMAT_ID) const uint kFormat = 10;  // enum DataType of engine/data_type.h
+const uint kQ4_1 = 5, kQ5_0 = 6, kQ5_1 = 7, kQ2_K = 8, kQ3_K = 9, kQ4_K = 10, kQ5_K = 11, kQ6_K = 12,
+           kIQ4_NL = 13, kIQ4_XS = 14;
+const bool kTwoBits = kFormat == kQ2_K || kFormat == kQ3_K;
+const bool kOneHighBit = kFormat == kQ5_0 || kFormat == kQ5_1 || kFormat == kQ5_K || kFormat == kQ3_K;
+const bool kTwoHighBits = kFormat == kQ6_K;
+const bool kMinimum = kFormat == kQ4_1 || kFormat == kQ5_1 || kFormat == kQ2_K || kFormat == kQ4_K ||
+                      kFormat == kQ5_K;
+const bool kSuper = (kFormat >= kQ2_K && kFormat <= kQ6_K) || kFormat == kIQ4_XS;  // blocks of 256
+const bool kTable = kFormat == kIQ4_NL || kFormat == kIQ4_XS;
+const uint kOffset = kFormat == kQ6_K ? 32u : kFormat == kQ5_0 ? 16u : kFormat == kQ3_K ? 4u : 0u;
+const float kCodebook[16] = float[](-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0,
+                                    25.0, 38.0, 53.0, 69.0, 89.0, 113.0);
+
+int signed_byte(uint word, uint i) { return int(word << (24 - 8 * i)) >> 24; }
+
+// d * s and m * t of a unit.
+vec2 unit_scales(uint row, uint unit, uint row_units, uint row_scales) {
+    const uint halves = row * row_scales +
+                        (kTwoHighBits ? row_units : kOneHighBit ? row_units / 2 : 0);
+    const uint blocks = kSuper ? row_units / 16 : row_units / 2;
+    const uint block = kSuper ? unit / 16 : unit / 2;
+    vec2 d;
+    if (kMinimum)
+        d = unpackHalf2x16(scales[halves + block]);
+    else
+        d = vec2(unpackHalf2x16(scales[halves + block / 2])[block & 1u], 0.0);
+    const uint groups = halves + (kMinimum ? blocks : (blocks + 1) / 2);
+    if (kFormat == kQ4_K || kFormat == kQ5_K) {
+        const uint both = scales[groups + unit / 4] >> (16 * ((unit >> 1) & 1u));
+        d *= vec2(both & 0xffu, (both >> 8) & 0xffu);
+    } else if (kFormat == kQ2_K) {
+        const uint both = scales[groups + unit / 4] >> (8 * (unit & 3u));
+        d *= vec2(both & 15u, (both >> 4) & 15u);
+    } else if (kFormat == kQ3_K || kFormat == kQ6_K) {
+        d.x *= float(signed_byte(scales[groups + unit / 4], unit & 3u));
+    } else if (kFormat == kIQ4_XS) {
+        d.x *= float(signed_byte(scales[groups + unit / 8], (unit >> 1) & 3u));
+    }
+    return d;
+}
+
+uvec2 unit_low_bits(uint row, uint unit, uint row_units) {
+    if (!kTwoBits)
+        return quants[row * row_units + unit];
+    return uvec2(quants[(row * row_units + unit) / 2][unit & 1u], 0);
+}
+
+uint unit_high_bits(uint row, uint unit, uint row_scales) {
+    if (kTwoHighBits)
+        return scales[row * row_scales + unit];
+    return kOneHighBit ? scales[row * row_scales + unit / 2] >> (16 * (unit & 1u)) : 0;
+}
+
+// q of elements 4 * i to 4 * i + 3 of a unit.
+vec4 unit_quants(uvec2 low, uint high, uint i) {
+    uvec4 codes;
+    if (kTwoBits)
+        codes = (uvec4(low.x) >> (8 * i + uvec4(0, 2, 4, 6))) & 3u;
+    else
+        codes = (uvec4(i < 2 ? low.x : low.y) >> (16 * (i & 1u) + uvec4(0, 4, 8, 12))) & 15u;
+    if (kOneHighBit)
+        codes |= ((uvec4(high) >> (4 * i + uvec4(0, 1, 2, 3))) & 1u) << (kTwoBits ? 2 : 4);
+    if (kTwoHighBits)
+        codes |= ((uvec4(high) >> (8 * i + uvec4(0, 2, 4, 6))) & 3u) << 4;
+    if (kTable)
+        return vec4(kCodebook[codes.x], kCodebook[codes.y], kCodebook[codes.z], kCodebook[codes.w]);
+    return vec4(codes) - float(kOffset);
+}
 #endif
 
 #if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
@@ -77,6 +161,13 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     w[2] = bf16_pair_of_words(b.x, b.y);
     w[3] = bf16_pair_of_words(b.z, b.w);
     return 1.0;
+#elif defined(WEIGHT_BLOCKS)
+    const vec2 d = unit_scales(row, unit, row_units, row_scales);  // asked for first, to wait less
+    const uvec2 low = unit_low_bits(row, unit, row_units);
+    const uint high = unit_high_bits(row, unit, row_scales);
+    for (uint i = 0; i < 4; ++i)
+        w[i] = kMinimum ? unit_quants(low, high, i) * d.x + d.y : unit_quants(low, high, i);
+    return kMinimum ? 1.0 : d.x;
 #else
     const float scale = block_scale(row, unit / 2, row_scales);  // asked for first, to wait less
 #if defined(WEIGHT_Q8_0)
@@ -106,6 +197,11 @@ vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
 #elif defined(WEIGHT_BF16)
     const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
     return bf16_pair_of_words(quants[at][half_at], quants[at][half_at + 1]);
+#elif defined(WEIGHT_BLOCKS)
+    const uint unit = quad / 4;
+    const vec2 d = unit_scales(row, unit, row_units, row_scales);
+    return unit_quants(unit_low_bits(row, unit, row_units), unit_high_bits(row, unit, row_scales),
+                       quad & 3u) * d.x + d.y;
 #else
     const float scale = block_scale(row, quad / 8, row_scales);
 #if defined(WEIGHT_Q8_0)

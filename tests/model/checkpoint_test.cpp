@@ -406,10 +406,10 @@ TEST_CASE("types that are not read are named", "[cpu][checkpoint][gguf]") {
           std::string::npos);
     CHECK(failure.fault == Fault::unsupported);
 
-    // K-quants and the others with a known size, one by one.
+    // Those with a known size, one by one.
     for (const auto& [id, type_name, block, bytes] :
-         {std::tuple{12u, "Q4_K", 256u, 144u}, {14u, "Q6_K", 256u, 210u}, {6u, "Q5_0", 32u, 22u},
-          {20u, "IQ4_NL", 32u, 18u}, {39u, "MXFP4", 32u, 17u}, {28u, "F64", 1u, 8u}}) {
+         {std::tuple{15u, "Q8_K", 256u, 292u}, {21u, "IQ3_S", 256u, 110u}, {9u, "Q8_1", 32u, 36u},
+          {39u, "MXFP4", 32u, 17u}, {28u, "F64", 1u, 8u}}) {
         test::GgufWriter writer;
         writer.add_string("general.architecture", "gemma3");
         for (const auto& [key, value] : {std::pair{"context_length", 64u},
@@ -427,7 +427,8 @@ TEST_CASE("types that are not read are named", "[cpu][checkpoint][gguf]") {
         failure = open_failure(folder.path("a.gguf"));
         CHECK(failure.fault == Fault::unsupported);
         CHECK(failure.text.find(std::string("'token_embd.weight' has type ") + type_name +
-                                " (supported: F32, F16, BF16, Q8_0, Q4_0)") != std::string::npos);
+                                " (supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, "
+                                "IQ4_NL, IQ4_XS)") != std::string::npos);
     }
     CHECK(config.num_layers == 4);
 }

@@ -124,7 +124,8 @@ TEST_CASE("GGUF gives the logits of the folder it was made from", "[model]") {
         Loaded loaded(path);
         CHECK(max_abs_difference(loaded.logits(tokens, split), expected) <= 1e-5);
     }
-    for (DataType type : {DataType::f16, DataType::q8_0, DataType::q4_0}) {
+    for (DataType type : {DataType::f16, DataType::q8_0, DataType::q4_0, DataType::q4_1,
+                          DataType::q5_0, DataType::q5_1, DataType::iq4_nl}) {
         CAPTURE(olivine::name(type));
         write_file(path, gguf_from_folder(golden.folder, type, std::nullopt, true));
         const std::vector<float> dequantised = Loaded(path).logits(tokens, split);

@@ -361,7 +361,7 @@ TEST_CASE("order and strangers in an mmproj do not matter, wrong types do",
         const char* in_message;
     };
     const Case cases[] = {
-        {"v.blk.1.attn_out.weight", 6, "has type Q5_0 (supported: F32, F16, BF16, Q8_0, Q4_0)"},
+        {"v.blk.1.attn_out.weight", 9, "has type Q8_1 (supported: F32, F16, BF16, Q8_0, Q4_0"},
         {"v.blk.1.attn_out.weight", 8, nullptr},
         {"v.blk.1.ffn_up.weight", 2, nullptr},
         {"v.position_embd.weight", 8, "has type Q8_0 (supported: F32, F16, BF16)"},
@@ -376,7 +376,10 @@ TEST_CASE("order and strangers in an mmproj do not matter, wrong types do",
                     if (tensor.shape.size() == 2)
                         blocks *= tensor.shape[1];
                     blocks /= 32;
-                    const uint64_t bytes = test.type_id == 8 ? 34 : test.type_id == 6 ? 22 : 18;
+                    const uint64_t bytes = test.type_id == 8   ? 34
+                                           : test.type_id == 9 ? 36
+                                           : test.type_id == 6 ? 22
+                                                               : 18;
                     tensor.type_id = test.type_id;
                     tensor.data.assign(blocks * bytes, std::byte{});
                 }

@@ -638,6 +638,37 @@ TEST_CASE("linear's rungs write every piece of a split matrix to its place", "[o
     CHECK(device.validation_messages() == 0);
 }
 
+TEST_CASE("rows of one matrix may be of several types", "[op][linear]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const uint32_t tokens = GENERATE(1u, 9u);
+    CAPTURE(variant, tokens);
+    OpTest test(variant);
+    constexpr uint32_t kCols = 256;
+    const std::vector<FileRows> rows = {random_rows(DataType::q4_k, 70, kCols, 1),
+                                        random_rows(DataType::q6_k, 33, kCols, 2),
+                                        random_rows(DataType::q8_0, 5, kCols, 3)};
+    std::vector<MatrixPart> parts;
+    std::vector<RowSource> sources;
+    for (const FileRows& each : rows) {
+        parts.push_back({each.type, each.rows});
+        sources.push_back(source_of(each));
+    }
+    Matrix matrix(test.device, parts, kCols);
+    Uploader uploader(test.device);
+    matrix.upload(uploader, sources, RowOrder::stacked);
+    uploader.flush();
+    REQUIRE(matrix.rows() == 108);
+    REQUIRE(matrix.pieces().size() == 3);
+    const FileRows all = stacked(rows);
+    const std::vector<float> x = random_floats(size_t{tokens} * kCols, -1, 1, 4);
+    GuardedRows in(test.device, tokens, kCols, x), out(test.device, tokens, 108);
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.linear.record(recorder, matrix, in.activation(), out.activation());
+    });
+    CHECK(nmse(linear(x, all.values, tokens, 108, kCols), out.read()) < 1e-12);
+    CHECK(out.intact());
+}
+
 TEST_CASE("a rung that is set aside leaves linear what it is without", "[op][linear][rungs]") {
     DeviceOptions options;
     options.as_gpu = true;

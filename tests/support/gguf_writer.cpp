@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "engine/block_format.h"
+#include "engine/pack.h"
 #include "model/checkpoint.h"
 
 namespace olivine::test {
@@ -244,6 +246,41 @@ void add_tokenizer(GgufWriter& writer, const Config& config) {
         writer.add_u32("tokenizer.ggml.eot_token_id", static_cast<uint32_t>(config.eos_ids[1]));
 }
 
+// Q4_1, Q5_0, Q5_1 and IQ4_NL: the nearest codes for a scale that reaches the largest value.
+void encode_32(std::vector<std::byte>& out, DataType type, std::span<const float> values) {
+    const BlockFormat& format = block_format(type);
+    if (block_elements(type) != 32)
+        throw std::invalid_argument("encode: no encoder for blocks of 256");
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    const int most = (1 << (format.low_bits + format.high_bits)) - 1;
+    const float largest = std::max(std::abs(*low), std::abs(*high));
+    const float scale = format.minimum ? (*high - *low) / static_cast<float>(most)
+                        : format.table ? largest / 113
+                                       : largest / static_cast<float>(most - format.offset);
+    const uint16_t d = float_to_half(scale), m = format.minimum ? float_to_half(*low) : 0;
+    append(out, d);
+    if (format.minimum)
+        append(out, m);
+    uint8_t codes[32];
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < 32; ++i) {
+        float best = 1e30f;
+        for (int code = 0; code <= most; ++code) {
+            const int q = format.table ? kCodebook[static_cast<size_t>(code)] : code - format.offset;
+            const float off = std::abs(half_to_float(d) * static_cast<float>(q) + half_to_float(m) - values[i]);
+            if (off < best) {
+                best = off;
+                codes[i] = static_cast<uint8_t>(code);
+            }
+        }
+        bits |= static_cast<uint32_t>(codes[i] >> 4) << i;
+    }
+    if (format.high_bits > 0)
+        append(out, bits);
+    for (uint32_t i = 0; i < 16; ++i)
+        append(out, static_cast<uint8_t>((codes[i] & 15) | codes[i + 16] << 4));
+}
+
 }  // namespace
 
 std::vector<std::byte> encode(DataType type, std::span<const float> values) {
@@ -259,6 +296,7 @@ std::vector<std::byte> encode(DataType type, std::span<const float> values) {
         case DataType::bf16: append(out, float_to_bfloat(values[i])); break;
         case DataType::q8_0: encode_q8_0(out, values.subspan(i, 32)); break;
         case DataType::q4_0: encode_q4_0(out, values.subspan(i, 32)); break;
+        default: encode_32(out, type, values.subspan(i, 32));
         }
     }
     return out;
@@ -290,6 +328,11 @@ std::vector<float> decode(DataType type, std::span<const std::byte> bytes) {
                                  static_cast<float>((k < 16 ? pair & 15 : pair >> 4) - 8));
             }
             break;
+        default: {
+            const size_t at = values.size();
+            values.resize(at + block_elements(type));
+            unpack_row(type, bytes.data() + i, std::span(values).subspan(at));
+        }
         }
     }
     return values;
@@ -302,6 +345,16 @@ uint32_t ggml_type_id(DataType type) {
     case DataType::bf16: return 30;
     case DataType::q8_0: return 8;
     case DataType::q4_0: return 2;
+    case DataType::q4_1: return 3;
+    case DataType::q5_0: return 6;
+    case DataType::q5_1: return 7;
+    case DataType::q2_k: return 10;
+    case DataType::q3_k: return 11;
+    case DataType::q4_k: return 12;
+    case DataType::q5_k: return 13;
+    case DataType::q6_k: return 14;
+    case DataType::iq4_nl: return 20;
+    case DataType::iq4_xs: return 23;
     }
     return 0;
 }
