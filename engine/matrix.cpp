@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include "engine/error.h"
 #include "engine/trace.h"
@@ -11,11 +12,15 @@ namespace {
 
 constexpr uint64_t kAlignment = 256;  // of the scale plane: every device's offset_alignment divides it
 constexpr uint64_t kBatchBytes = 1u << 20;  // read from the file at a time
+constexpr uint32_t kGroupRows = 8;  // that are interleaved, where rows are
 
 uint64_t aligned(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+// Rows of whole groups, whether interleaved or not, so that a matrix takes the same bytes everywhere.
+uint64_t grouped(uint32_t rows) { return (uint64_t{rows} + kGroupRows - 1) / kGroupRows * kGroupRows; }
+
 uint64_t piece_bytes(const RowLayout& layout, uint32_t rows) {
-    return aligned(layout.quant_bytes() * rows) + layout.scale_bytes() * rows;
+    return aligned(layout.quant_bytes() * grouped(rows)) + layout.scale_bytes() * grouped(rows);
 }
 
 }  // namespace
@@ -30,13 +35,16 @@ Matrix::Matrix(Device& device, std::span<const MatrixPart> parts, uint32_t cols)
 }
 
 void Matrix::add_part(Device& device, const MatrixPart& part) {
-    const RowLayout layout = row_layout(part.type, cols_);
-    const uint32_t rows = part.rows;
     const Capabilities& caps = device.capabilities();
+    RowLayout layout = row_layout(part.type, cols_);
+    if (caps.software)
+        layout.interleave = kGroupRows;
+    const uint32_t rows = part.rows;
     const uint64_t most = std::min(caps.max_range_bytes, caps.max_buffer_bytes / 2);
-    const uint64_t fit = most / std::max(layout.quant_bytes(), layout.scale_bytes());
+    const uint64_t fit = most / std::max(layout.quant_bytes(), layout.scale_bytes()) / kGroupRows * kGroupRows;
     if (fit == 0)
-        fail(Fault::unsupported, "A row of %u weights is longer than the device can bind.", cols_);
+        fail(Fault::unsupported, "%u rows of %u weights are longer than the device can bind.", kGroupRows,
+             cols_);
     const uint32_t pieces = static_cast<uint32_t>((rows + fit - 1) / fit);
     // Pieces of nearly equal size, in multiples of 32 rows for the tiles of the shaders.
     const uint32_t each = pieces == 1 ? rows
@@ -52,10 +60,10 @@ void Matrix::add_part(Device& device, const MatrixPart& part) {
         storage_.push_back(
             std::make_unique<Buffer>(device, Arena::weights, piece_bytes(layout, piece.rows)));
         const Buffer& buffer = *storage_.back();
-        const uint64_t quants = layout.quant_bytes() * piece.rows;
+        const uint64_t quants = layout.quant_bytes() * grouped(piece.rows);
         piece.quants = buffer.slice(0, quants);
         piece.scales = layout.scale_words > 0
-                           ? buffer.slice(aligned(quants), layout.scale_bytes() * piece.rows)
+                           ? buffer.slice(aligned(quants), layout.scale_bytes() * grouped(piece.rows))
                            : piece.quants;
     }
     rows_ += rows;
@@ -68,36 +76,68 @@ uint64_t Matrix::device_bytes() const {
     return bytes;
 }
 
-void Matrix::pack_rows(
-    Uploader& uploader, uint32_t first, uint32_t count,
-    const std::function<const std::byte*(uint32_t row, DataType& type)>& row_at) {
-    // A run of rows stays within one piece.
-    while (count > 0) {
-        const auto piece = std::find_if(pieces_.begin(), pieces_.end(), [&](const MatrixPiece& p) {
-            return first - p.first_row < p.rows && first >= p.first_row;
-        });
-        const uint32_t local = first - piece->first_row;
-        const uint32_t run = std::min(count, piece->rows - local);
-        const RowLayout& layout = piece->layout;
-        const uint64_t row_quants = layout.quant_bytes(), row_scales = layout.scale_bytes();
-        std::vector<std::byte> scales(row_scales * run);
-        const std::span<std::byte> quants = uploader.stage(
-            {piece->quants.buffer, piece->quants.offset + local * row_quants, run * row_quants});
-        for (uint32_t i = 0; i < run; ++i) {
-            DataType from{};
-            const std::byte* row = row_at(first + i, from);
-            pack_row(layout, from, row, quants.data() + i * row_quants,
-                     scales.data() + i * row_scales);
-        }
-        if (row_scales > 0) {
-            const std::span<std::byte> to = uploader.stage(
-                {piece->scales.buffer, piece->scales.offset + local * row_scales, scales.size()});
-            std::copy(scales.begin(), scales.end(), to.begin());
-        }
-        first += run;
-        count -= run;
+// Packs rows in their order, in batches that end where a piece does.
+class Matrix::Packer {
+public:
+    Packer(Uploader& uploader, const std::vector<MatrixPiece>& pieces)
+        : uploader_(uploader), piece_(pieces.begin()), pieces_left_(pieces.size()) {
+        begin_batch();
     }
-}
+    void add(DataType from, const std::byte* row) {
+        const RowLayout& layout = piece_->layout;
+        pack_row(layout, from, row, quants_.data() + filled_ * layout.quant_bytes(),
+                 scales_.data() + filled_ * layout.scale_bytes());
+        if (++filled_ == rows_)
+            send();
+    }
+
+private:
+    void begin_batch() {
+        const RowLayout& layout = piece_->layout;
+        const uint64_t fit = kBatchBytes / layout.quant_bytes() / kGroupRows * kGroupRows;
+        rows_ = static_cast<uint32_t>(
+            std::min<uint64_t>(std::max<uint64_t>(fit, kGroupRows), piece_->rows - begin_));
+        filled_ = 0;
+        quants_.assign(grouped(rows_) * layout.quant_bytes(), {});
+        scales_.assign(grouped(rows_) * layout.scale_bytes(), {});
+    }
+    // The batch as it lies on the device.
+    void send() {
+        const RowLayout& layout = piece_->layout;
+        stage(piece_->quants, quants_, layout.units, layout.unit_bytes);
+        if (layout.scale_words > 0)
+            stage(piece_->scales, scales_, layout.scale_words, 4);
+        begin_ += rows_;
+        if (begin_ == piece_->rows) {
+            ++piece_;
+            begin_ = 0;
+            if (--pieces_left_ == 0)
+                return;
+        }
+        begin_batch();
+    }
+    void stage(const Slice& plane, std::span<const std::byte> rows, uint32_t count, uint32_t bytes) {
+        const std::span<std::byte> to = uploader_.stage(
+            {plane.buffer, plane.offset + uint64_t{begin_} * count * bytes, rows.size()});
+        const uint32_t n = piece_->layout.interleave;
+        if (n == 1) {
+            std::copy(rows.begin(), rows.end(), to.begin());
+            return;
+        }
+        const uint32_t all = static_cast<uint32_t>(rows.size() / count / bytes);
+        const std::byte* from = rows.data();
+        for (uint32_t row = 0; row < all; ++row)
+            for (uint32_t i = 0; i < count; ++i, from += bytes)
+                std::memcpy(to.data() + ((uint64_t{row / n} * count + i) * n + row % n) * bytes, from, bytes);
+    }
+
+    Uploader& uploader_;
+    std::vector<MatrixPiece>::const_iterator piece_;
+    size_t pieces_left_;
+    uint32_t begin_ = 0;             // rows of the piece before the batch
+    uint32_t rows_ = 0, filled_ = 0;  // of the batch
+    std::vector<std::byte> quants_, scales_;
+};
 
 void Matrix::upload(Uploader& uploader, std::span<const RowSource> sources, RowOrder order) {
     const std::shared_ptr<Trace> trace = uploader.device().trace();
@@ -117,24 +157,19 @@ void Matrix::upload_rows(Uploader& uploader, std::span<const RowSource> sources,
     const uint32_t batch =
         static_cast<uint32_t>(std::max<uint64_t>(1, kBatchBytes / widest));
 
+    Packer packer(uploader, pieces_);
     if (order == RowOrder::stacked) {
         std::vector<std::byte> rows;
-        uint32_t begin = 0;
         for (const RowSource& source : sources) {
             const uint64_t row_bytes = file_bytes(source.type, cols).value();
             for (uint32_t done = 0; done < source.rows; done += batch) {
                 const uint32_t count = std::min(batch, source.rows - done);
                 rows.resize(row_bytes * count);
                 source.read(done, count, rows);
-                const uint32_t first = begin + done;
-                pack_rows(uploader, first, count, [&](uint32_t row, DataType& type) {
-                    type = source.type;
-                    return rows.data() + (row - first) * row_bytes;
-                });
+                for (uint32_t row = 0; row < count; ++row)
+                    packer.add(source.type, rows.data() + row * row_bytes);
             }
-            begin += source.rows;
         }
-        assert(begin == rows_);
         return;
     }
 
@@ -148,12 +183,10 @@ void Matrix::upload_rows(Uploader& uploader, std::span<const RowSource> sources,
             rows[s].resize(file_bytes(sources[s].type, cols).value() * count);
             sources[s].read(done, count, rows[s]);
         }
-        pack_rows(uploader, done * ways, count * ways, [&](uint32_t row, DataType& type) {
-            const uint32_t s = row % ways;
-            type = sources[s].type;
-            return rows[s].data() +
-                   (row / ways - done) * file_bytes(sources[s].type, cols).value();
-        });
+        for (uint32_t row = 0; row < count; ++row)
+            for (uint32_t s = 0; s < ways; ++s)
+                packer.add(sources[s].type,
+                           rows[s].data() + row * file_bytes(sources[s].type, cols).value());
     }
 }
 

@@ -62,10 +62,8 @@ public:
     static uint64_t bytes(DataType type, uint32_t rows, uint32_t cols);
 
 private:
+    class Packer;
     void upload_rows(Uploader& uploader, std::span<const RowSource> sources, RowOrder order);
-    void pack_rows(Uploader& uploader, uint32_t first, uint32_t count,
-                   const std::function<const std::byte*(uint32_t row, DataType& type)>& row_at);
-
     void add_part(Device& device, const MatrixPart& part);
 
     uint32_t rows_ = 0, cols_ = 0;

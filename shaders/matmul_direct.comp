@@ -1,11 +1,11 @@
 #version 450
-// matmul_direct: y[t][m] = sum_k weight[m][k] * x[t][k]      for many tokens t, without shared memory
+// matmul_direct: y[t][m] = sum_k weight[m][k] * x[t][k]      for any number of tokens t
 //
-// What matmul computes, laid out for drivers that run on the CPU. There a load costs one instruction
-// when its address is the same for the whole subgroup and one a lane when it is not, and a barrier
-// costs thousands. So the lanes lie along the tokens, all of them read the same weights, and each
-// activation that a lane loads serves kRowsEach weight rows. The loop over k is not unrolled, since
-// such drivers compile a shader on one thread before its first use.
+// What matvec and matmul compute, laid out for drivers that run on the CPU. There a load takes some
+// ten instructions for every lane that has an address of its own, but for all of them together where
+// the address is the same; a barrier takes thousands. So the lanes lie along the weight rows, which are
+// interleaved for them (include/weights.glsl), all of them read the same activations, and each lane sums
+// kRowsEach rows for kTokens tokens to the end: nothing is shared or summed between lanes.
 //
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
@@ -18,63 +18,80 @@
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool kWholeQuads = false;  // cols is a multiple of 4
-layout(constant_id = 3) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
-layout(constant_id = 4) const uint kTokensEach = 4;
+layout(constant_id = 2) const uint kRowsEach = 4;        // even where EPILOGUE_GEGLU
+layout(constant_id = 3) const uint kTokens = 1;
+layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple of 16
+#define EPILOGUE_ID 5
 #define FORMAT_ID 6
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer X { vec4 x[]; };
 layout(push_constant) uniform Push { LinearParams p; };
-#define EPILOGUE_ID 5
 #include "include/linear_out.glsl"
 
-vec4 load_x(uint token, uint quad) {
-    const vec4 value = x[token * p.x_stride + quad];
-    if (kWholeQuads)
-        return value;
-    return mix(vec4(0.0), value, lessThan(uvec4(quad * 4) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
+// Elements at and beyond cols are whatever lies in the padding, so they are not read as numbers.
+vec4 load_x(uint token, uint column) {
+    if (kWholeUnits)
+        return x[token * p.x_stride + column / 4];
+    vec4 value = vec4(0.0);
+    if (column < p.cols) {
+        value = x[token * p.x_stride + column / 4];
+        value = mix(vec4(0.0), value, lessThan(uvec4(column) + uvec4(0, 1, 2, 3), uvec4(p.cols)));
+    }
+    return value;
 }
 
 void main() {
+    // Neighbouring rows in neighbouring lanes; pairs of rows stay in one lane where GeGLU joins them.
+#ifdef EPILOGUE_GEGLU
+    const uint kPair = 2;
+#else
+    const uint kPair = 1;
+#endif
+    const uint group = gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x;
     const uint first_row =
-        (gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x) * kRowsEach;
-    if (first_row >= p.rows)
-        return;
-    const uint first_token =
-        gl_WorkGroupID.y * gl_WorkGroupSize.x * kTokensEach + gl_LocalInvocationID.x;
+        group * gl_WorkGroupSize.x * kRowsEach + gl_LocalInvocationID.x * kPair;
+    uint rows[kRowsEach];
+    for (uint r = 0; r < kRowsEach; ++r)
+        rows[r] = first_row + r / kPair * kPair * gl_WorkGroupSize.x + r % kPair;
 
-    float sums[kRowsEach * kTokensEach];
-    for (uint i = 0; i < kRowsEach * kTokensEach; ++i)
-        sums[i] = 0.0;
-
-    for (uint quad = 0; quad * 4 < p.cols; ++quad) {
-        vec4 w[kRowsEach];
-        for (uint r = 0; r < kRowsEach; ++r)
-            w[r] = weight4(min(first_row + r, p.rows - 1), quad, p.row_units, p.row_scales);
-        for (uint t = 0; t < kTokensEach; ++t) {
-            const uint token = min(first_token + t * gl_WorkGroupSize.x, p.tokens - 1);
-            const vec4 v = load_x(token, quad);
+    for (uint first_token = 0; first_token < p.tokens; first_token += kTokens) {
+        float sums[kRowsEach * kTokens];
+        for (uint i = 0; i < kRowsEach * kTokens; ++i)
+            sums[i] = 0.0;
+        for (uint unit = 0; unit * 16 < p.cols; ++unit) {
+            vec4 w[kRowsEach][4];
+            float scale[kRowsEach];
             for (uint r = 0; r < kRowsEach; ++r) {
-                const vec4 products = w[r] * v;
-                sums[r * kTokensEach + t] += (products.x + products.y) + (products.z + products.w);
+                vec4 unpacked[4];
+                scale[r] = weight16(min(rows[r], p.rows - 1), unit, p.row_units, p.row_scales, unpacked);
+                w[r] = unpacked;
+            }
+            for (uint t = 0; t < kTokens; ++t) {
+                const uint token = min(first_token + t, p.tokens - 1);
+                const vec4 x0 = load_x(token, unit * 16), x1 = load_x(token, unit * 16 + 4);
+                const vec4 x2 = load_x(token, unit * 16 + 8), x3 = load_x(token, unit * 16 + 12);
+                for (uint r = 0; r < kRowsEach; ++r) {
+                    const vec4 products = w[r][0] * x0 + w[r][1] * x1 + w[r][2] * x2 + w[r][3] * x3;
+                    sums[r * kTokens + t] +=
+                        scale[r] * ((products.x + products.y) + (products.z + products.w));
+                }
             }
         }
-    }
 
-    for (uint t = 0; t < kTokensEach; ++t) {
-        const uint token = first_token + t * gl_WorkGroupSize.x;
-        if (token >= p.tokens)
-            continue;
+        for (uint t = 0; t < kTokens; ++t) {
+            const uint token = first_token + t;
+            if (token >= p.tokens)
+                break;
 #ifdef EPILOGUE_GEGLU
-        for (uint r = 0; r < kRowsEach; r += 2)
-            if (first_row + r + 1 < p.rows)
-                put_geglu(token, first_row + r, sums[r * kTokensEach + t],
-                          sums[(r + 1) * kTokensEach + t]);
+            for (uint r = 0; r < kRowsEach; r += 2)
+                if (rows[r] + 1 < p.rows)
+                    put_geglu(token, rows[r], sums[r * kTokens + t], sums[(r + 1) * kTokens + t]);
 #else
-        for (uint r = 0; r < kRowsEach; ++r)
-            if (first_row + r < p.rows)
-                put(token, first_row + r, sums[r * kTokensEach + t]);
+            for (uint r = 0; r < kRowsEach; ++r)
+                if (rows[r] < p.rows)
+                    put(token, rows[r], sums[r * kTokens + t]);
 #endif
+        }
     }
 }

@@ -18,6 +18,7 @@
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
+#define FORMAT_ID 2
 #include "include/weights.glsl"
 
 layout(binding = 2) readonly buffer Pixels { float pixels[]; };

@@ -13,8 +13,10 @@ struct Activation {
     uint32_t cols = 0;
     uint32_t stride = 0;
 
-    // The same memory seen as its first `count` rows.
-    Activation first(uint32_t count) const { return {slice, count, cols, stride}; }
+    // Its first `count` rows.
+    Activation first(uint32_t count) const {
+        return {{slice.buffer, slice.offset, uint64_t{count} * stride * 4}, count, cols, stride};
+    }
     static uint32_t stride_of(uint32_t cols) { return (cols + 3) / 4 * 4; }
     static uint64_t bytes_of(uint32_t rows, uint32_t cols) {
         return uint64_t{rows} * stride_of(cols) * 4;

@@ -2,7 +2,6 @@
 
 #include <cassert>
 
-#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -15,8 +14,7 @@ void Embed::record(Recorder& recorder, const Matrix& table, const Slice& rows, c
     for (const MatrixPiece& piece : table.pieces()) {
         const RowLayout& layout = piece.layout;
         std::vector<uint32_t> constants;
-        if (is_blocks(layout.type))
-            constants.push_back(static_cast<uint32_t>(layout.type));
+        append_format(constants, layout);
         const Pipeline& pipeline = variants_.get("embed_" + shader_suffix(layout.type),
                                                  variants_.subgroup_threads(), constants);
         const shader::EmbedParams params{.first_row = piece.first_row,

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cassert>
 
-#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -65,18 +64,18 @@ void Linear::reserve(uint32_t tokens, uint32_t cols) {
 Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
     const Capabilities& caps = variants_.device().capabilities();
     const uint32_t whole = cols % 16 == 0;
+    if (caps.software) {
+        // Measured on lavapipe (Mesa 25.0), GFLOP/s of 270M's matrices: Q8_0, 1 token 7 to 9, from 8 tokens on
+        // 20 (rows x tokens 4 x 4 9, 4 x 16 20, 2 x 8 6, 8 x 8 17); Q4_0 10 and 21. Two rows a lane are too few
+        // for an activation, and with eight the driver's code outgrows the CPU's instruction cache.
+        constexpr uint32_t kRowsEach = 4, kMostTokens = 8;
+        const uint32_t threads = variants_.subgroup_threads();
+        const uint32_t each = std::min(kMostTokens, std::bit_ceil(tokens));
+        return {"matmul_direct", threads, {kRowsEach, each, whole}, kRowsEach * threads, tokens};
+    }
     if (tokens <= kMaxVectorTokens)
         return {"matvec", variants_.subgroup_threads(),
                 {kVectorRows, std::bit_ceil(tokens), whole}, kVectorRows, tokens};
-    if (caps.software) {
-        // Rows x tokens, measured on lavapipe (Mesa 25.0): tokens/s for a 128-token prompt of 270M Q8_0,
-        // and seconds to the built-in model's first token with empty shader caches (the driver
-        // compiles on one thread, at first use):  4 x 2 34, 3.3;  4 x 4 42, 3.7;  8 x 4 46, 5.2.
-        constexpr uint32_t kRowsEach = 4, kTokensEach = 4;
-        const uint32_t threads = variants_.subgroup_threads();
-        return {"matmul_direct", threads, {cols % 4 == 0, kRowsEach, kTokensEach}, kRowsEach,
-                threads * kTokensEach};
-    }
     // 4 x 4 sums a thread: 64 x 64 tiles by 256 threads, 32 x 32 where there are fewer.
     const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
@@ -203,8 +202,7 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
         shape.constants[kMatsRows] *= 2;
     }
     shape.constants.push_back(static_cast<uint32_t>(epilogue));
-    if (is_blocks(layout.type))
-        shape.constants.push_back(static_cast<uint32_t>(layout.type));
+    append_format(shape.constants, layout);
     std::string variant = shape.shader + "_" + shader_suffix(layout.type);
     if (geglu)
         variant += "_geglu";

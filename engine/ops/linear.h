@@ -1,7 +1,7 @@
 // y[t][m] = sum_k weight[m][k] * x[t][k], with an epilogue.
 // Shaders: shaders/matvec.comp for up to 8 tokens; beyond, shaders/matmul.comp and, by rung,
 // matmul_packed.comp and matmul_coopmat.comp, whose activations row_scale.comp or block_scale.comp
-// pack; on software drivers matmul_direct.comp
+// pack; on software drivers matmul_direct.comp for any number
 #pragma once
 
 #include <deque>

@@ -19,8 +19,11 @@ void PatchEmbed::record(Recorder& recorder, const Matrix& kernel, const Slice& p
     assert(kernel.cols() == 3 * grid.patch_size * grid.patch_size && kernel.rows() == dst.cols);
     assert(dst.rows % grid.patches() == 0);
     const uint32_t threads = variants_.subgroup_threads();
-    const Pipeline& pipeline = variants_.get("patch_embed_" + type_suffix(kernel.type()), threads);
     const RowLayout& layout = kernel.pieces().front().layout;
+    std::vector<uint32_t> constants;
+    append_format(constants, layout);
+    const Pipeline& pipeline =
+        variants_.get("patch_embed_" + type_suffix(layout.type), threads, constants);
     for (const MatrixPiece& piece : kernel.pieces()) {
         const shader::PatchEmbedParams params{.rows = piece.rows,
                                               .cols = layout.cols,

@@ -34,6 +34,11 @@ std::string shader_suffix(DataType type) {
     return is_blocks(type) ? "blocks" : type_suffix(type);
 }
 
+void append_format(std::vector<uint32_t>& constants, const RowLayout& layout) {
+    constants.push_back(static_cast<uint32_t>(layout.type));
+    constants.push_back(layout.interleave);
+}
+
 std::string Variants::kv_suffix(KvType type) const {
     if (type == KvType::f32)
         return "f32";

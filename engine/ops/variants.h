@@ -7,6 +7,7 @@
 
 #include "engine/data_type.h"
 #include "engine/ops/kv_layer.h"
+#include "engine/pack.h"
 #include "engine/pipeline.h"
 
 namespace olivine {
@@ -54,5 +55,7 @@ std::string type_suffix(DataType type);
 // The end of shaders' names: the same, or "blocks" for the types that share a shader, which then takes
 // the type's number as its last constant.
 std::string shader_suffix(DataType type);
+// Constants of shaders/include/weights.glsl, from FORMAT_ID on.
+void append_format(std::vector<uint32_t>& constants, const RowLayout& layout);
 
 }  // namespace olivine

@@ -19,8 +19,13 @@
 //   groups                   a byte s and a byte t for 32 weights, or one byte for 16: s, or s | t << 4;
 //                            IQ4_XS: a byte s for 32
 //
-// engine/pack.cpp writes this layout. The including shader defines exactly one WEIGHT_* macro, and
-// FORMAT_ID, a constant id that it does not use.
+// Rows lie one after the other or, on drivers that run on the CPU, in groups of kInterleave rows whose
+// units, and words of scales, alternate.
+//
+// engine/matrix.cpp and engine/pack.cpp write this layout. The including shader defines exactly one
+// WEIGHT_* macro, and FORMAT_ID, the first of two constant ids that it does not use.
+
+layout(constant_id = FORMAT_ID + 1) const uint kInterleave = 1;
 
 #if defined(WEIGHT_F32)
 layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
@@ -29,6 +34,13 @@ layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
 #elif defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
 layout(binding = 0) readonly buffer Quants { uvec2 quants[]; };
 #endif
+
+// Which of a plane's elements is number `i` of a row, when a row has `count`.
+uint element(uint row, uint i, uint count) {
+    if (kInterleave == 1)
+        return row * count + i;
+    return (row / kInterleave * count + i) * kInterleave + row % kInterleave;
+}
 
 #ifdef WEIGHT_BLOCKS
 layout(binding = 1) readonly buffer Scales { uint scales[]; };
@@ -46,44 +58,45 @@ const uint kOffset = kFormat == kQ6_K ? 32u : kFormat == kQ5_0 ? 16u : kFormat =
 const float kCodebook[16] = float[](-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0,
                                     25.0, 38.0, 53.0, 69.0, 89.0, 113.0);
 
+uint scale_word(uint row, uint i, uint row_scales) { return scales[element(row, i, row_scales)]; }
 int signed_byte(uint word, uint i) { return int(word << (24 - 8 * i)) >> 24; }
 
 // d * s and m * t of a unit.
 vec2 unit_scales(uint row, uint unit, uint row_units, uint row_scales) {
-    const uint halves = row * row_scales +
-                        (kTwoHighBits ? row_units : kOneHighBit ? row_units / 2 : 0);
+    const uint halves = kTwoHighBits ? row_units : kOneHighBit ? row_units / 2 : 0;
     const uint blocks = kSuper ? row_units / 16 : row_units / 2;
     const uint block = kSuper ? unit / 16 : unit / 2;
     vec2 d;
     if (kMinimum)
-        d = unpackHalf2x16(scales[halves + block]);
+        d = unpackHalf2x16(scale_word(row, halves + block, row_scales));
     else
-        d = vec2(unpackHalf2x16(scales[halves + block / 2])[block & 1u], 0.0);
+        d = vec2(unpackHalf2x16(scale_word(row, halves + block / 2, row_scales))[block & 1u], 0.0);
     const uint groups = halves + (kMinimum ? blocks : (blocks + 1) / 2);
     if (kFormat == kQ4_K || kFormat == kQ5_K) {
-        const uint both = scales[groups + unit / 4] >> (16 * ((unit >> 1) & 1u));
+        const uint both = scale_word(row, groups + unit / 4, row_scales) >> (16 * ((unit >> 1) & 1u));
         d *= vec2(both & 0xffu, (both >> 8) & 0xffu);
     } else if (kFormat == kQ2_K) {
-        const uint both = scales[groups + unit / 4] >> (8 * (unit & 3u));
+        const uint both = scale_word(row, groups + unit / 4, row_scales) >> (8 * (unit & 3u));
         d *= vec2(both & 15u, (both >> 4) & 15u);
     } else if (kFormat == kQ3_K || kFormat == kQ6_K) {
-        d.x *= float(signed_byte(scales[groups + unit / 4], unit & 3u));
+        d.x *= float(signed_byte(scale_word(row, groups + unit / 4, row_scales), unit & 3u));
     } else if (kFormat == kIQ4_XS) {
-        d.x *= float(signed_byte(scales[groups + unit / 8], (unit >> 1) & 3u));
+        d.x *= float(signed_byte(scale_word(row, groups + unit / 8, row_scales), (unit >> 1) & 3u));
     }
     return d;
 }
 
 uvec2 unit_low_bits(uint row, uint unit, uint row_units) {
+    const uint at = element(row, unit, row_units);
     if (!kTwoBits)
-        return quants[row * row_units + unit];
-    return uvec2(quants[(row * row_units + unit) / 2][unit & 1u], 0);
+        return quants[at];
+    return uvec2(quants[at / 2][at & 1u], 0);
 }
 
 uint unit_high_bits(uint row, uint unit, uint row_scales) {
     if (kTwoHighBits)
-        return scales[row * row_scales + unit];
-    return kOneHighBit ? scales[row * row_scales + unit / 2] >> (16 * (unit & 1u)) : 0;
+        return scale_word(row, unit, row_scales);
+    return kOneHighBit ? scale_word(row, unit / 2, row_scales) >> (16 * (unit & 1u)) : 0;
 }
 
 // q of elements 4 * i to 4 * i + 3 of a unit.
@@ -107,7 +120,7 @@ vec4 unit_quants(uvec2 low, uint high, uint i) {
 layout(binding = 1) readonly buffer Scales { uint scales[]; };
 
 float block_scale(uint row, uint block, uint row_scales) {
-    const vec2 pair = unpackHalf2x16(scales[row * row_scales + block / 2]);
+    const vec2 pair = unpackHalf2x16(scales[element(row, block / 2, row_scales)]);
     return (block & 1u) == 0u ? pair.x : pair.y;
 }
 
@@ -120,9 +133,9 @@ uint nibble_bytes(uint word) {
 // The 16 values of a unit before scaling, as int8, four a word.
 uvec4 weight16_bytes(uint row, uint unit, uint row_units) {
 #if defined(WEIGHT_Q8_0)
-    return quants[row * row_units + unit];
+    return quants[element(row, unit, row_units)];
 #else
-    const uvec2 a = quants[row * row_units + unit];
+    const uvec2 a = quants[element(row, unit, row_units)];
     return uvec4(nibble_bytes(a.x), nibble_bytes(a.x >> 16), nibble_bytes(a.y), nibble_bytes(a.y >> 16));
 #endif
 }
@@ -142,7 +155,7 @@ vec4 nibbles(uint word) {
 
 // Fills w with the unit's values before scaling and returns their scale.
 float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[4]) {
-    const uint at = row * row_units + unit;
+    const uint at = element(row, unit, row_units);
 #if defined(WEIGHT_F32)
     for (uint i = 0; i < 4; ++i)
         w[i] = uintBitsToFloat(quants[at * 4 + i]);
@@ -190,12 +203,12 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
 // The scaled values of elements 4 * quad to 4 * quad + 3 of a row.
 vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
 #if defined(WEIGHT_F32)
-    return uintBitsToFloat(quants[row * row_units * 4 + quad]);
+    return uintBitsToFloat(quants[element(row, quad / 4, row_units) * 4 + (quad & 3u)]);
 #elif defined(WEIGHT_F16)
-    const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
+    const uint at = element(row, quad / 4, row_units) * 2 + ((quad >> 1) & 1u), half_at = (quad & 1u) * 2;
     return vec4(unpackHalf2x16(quants[at][half_at]), unpackHalf2x16(quants[at][half_at + 1]));
 #elif defined(WEIGHT_BF16)
-    const uint at = row * row_units * 2 + quad / 2, half_at = (quad & 1u) * 2;
+    const uint at = element(row, quad / 4, row_units) * 2 + ((quad >> 1) & 1u), half_at = (quad & 1u) * 2;
     return bf16_pair_of_words(quants[at][half_at], quants[at][half_at + 1]);
 #elif defined(WEIGHT_BLOCKS)
     const uint unit = quad / 4;
@@ -205,9 +218,9 @@ vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
 #else
     const float scale = block_scale(row, quad / 8, row_scales);
 #if defined(WEIGHT_Q8_0)
-    return signed_bytes(quants[row * row_units + quad / 4][quad & 3u]) * scale;
+    return signed_bytes(quants[element(row, quad / 4, row_units)][quad & 3u]) * scale;
 #else
-    return nibbles(quants[row * row_units + quad / 4][(quad >> 1) & 1u] >> (16 * (quad & 1u))) * scale;
+    return nibbles(quants[element(row, quad / 4, row_units)][(quad >> 1) & 1u] >> (16 * (quad & 1u))) * scale;
 #endif
 #endif
 }

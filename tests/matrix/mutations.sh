@@ -68,7 +68,7 @@ mutate tier0 lavapipe "a barrier is missing" '^rms_norm/tier0/' include/reduce.g
     '/reduce_scratch\[lane + half_size\]/{n;s/barrier();/         /}'
 mutate tier0 lavapipe "one column too many is written" '^rms_norm/tier0/' rms_norm.comp \
     '/inversesqrt/{n;s/c < p.cols/c <= p.cols/}'
-mutate tier0 lavapipe "the last unit of a row is lost" '^linear/tier0/f32 35x255, 1 token' matvec.comp \
+mutate tier0 lavapipe "the last unit of a row is lost" '^linear/tier0 as GPU/f32 35x255, 1 token' matvec.comp \
     's/; unit \* 16 < p.cols;/; unit * 16 + 15 < p.cols;/'
 mutate tier0 gpuav "a read past the end, of no effect" '^rms_norm/tier0/' rms_norm.comp \
     's/squares += src\[src_at + c\] /squares += clamp(src[src_at + c + 65536], 0.0, 0.0) + src[src_at + c] /'
@@ -77,7 +77,7 @@ mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' inc
 mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' attention.comp \
     's/slot + 1 == p.capacity/slot == p.capacity/'
 mutate subgroup lavapipe "the last row of a tile is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \
-    matmul_direct.comp 's/first_row + r < p.rows/first_row + r + 1 < p.rows/'
+    matmul_direct.comp 's/rows\[r\] < p.rows/rows[r] + 1 < p.rows/'
 mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/33 ids' sample.comp \
     's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'
 mutate subgroup lavapipe "tiles are read before they are written" \

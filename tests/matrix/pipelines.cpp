@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "engine/block_format.h"
 #include "engine/error.h"
 #include "engine/ops/ops.h"
 #include "engine/pipeline_statistics.h"
@@ -22,6 +23,10 @@ namespace {
 
 constexpr DataType kWeightTypes[] = {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
                                      DataType::q4_0};
+// Shaders for blocks unpack by specialization constant: these stand for a high bit, groups with a minimum,
+// and two high bits.
+constexpr DataType kMatrixTypes[] = {DataType::f32,  DataType::f16,  DataType::bf16, DataType::q8_0,
+                                     DataType::q4_0, DataType::q5_0, DataType::q4_k, DataType::q6_k};
 constexpr KvType kKvTypes[] = {KvType::f32, KvType::f16};
 constexpr uint32_t kDecodeTokens[] = {1, 4};
 constexpr uint32_t kPrefillTokens = 128;
@@ -72,10 +77,13 @@ uint32_t qkv_width(const HeadShape& shape) {
 // ---- text -------------------------------------------------------------------------------------
 
 void embeddings(Scene& s, const Config& c) {
-    for (const DataType type : kWeightTypes) {
+    for (const DataType type : kMatrixTypes) {
+        if (c.hidden_size % block_elements(type) != 0)
+            continue;
         const Matrix table(s.device, type, c.vocab_size, c.hidden_size);
         s.ops.embed.record(s.recorder, table, s.any(), s.rows(1, c.hidden_size), c.embed_scale);
-        s.ops.random_fill.record(s.recorder, table, 1, 1.0f);
+        if (!is_blocks(type))  // which random_fill does not make
+            s.ops.random_fill.record(s.recorder, table, 1, 1.0f);
     }
 }
 
@@ -87,7 +95,10 @@ void norms(Scene& s, const Config& c) {
 
 void matrices(Scene& s, const Config& c) {
     const uint32_t qkv = qkv_width(text_heads(c)), heads = c.num_heads * c.head_dim;
-    for (const DataType type : kWeightTypes) {
+    for (const DataType type : kMatrixTypes) {
+        const auto whole = [&](uint32_t cols) { return cols % block_elements(type) == 0; };
+        if (!whole(c.hidden_size) || !whole(heads) || !whole(c.intermediate_size))
+            continue;
         const Matrix qkv_proj(s.device, type, qkv, c.hidden_size);
         const Matrix o_proj(s.device, type, c.hidden_size, heads);
         const Matrix gate_up_proj(s.device, type, 2 * c.intermediate_size, c.hidden_size);
