@@ -1,5 +1,5 @@
 #version 450
-// matvec: y[t][m] = sum_k weight[m][k] * x[t][k]      for 1 to 8 tokens t
+// matvec: y[t][m] = sum_k weight[m][k] * x[t][k]      for 1 to 16 tokens t
 //
 // Decode spends its time here, reading every weight once. A workgroup owns kRows weight rows and
 // walks them together, so that each activation it loads serves all of them; its threads stride

@@ -10,8 +10,9 @@ namespace olivine {
 namespace {
 
 // Rows of the weight that one workgroup of matvec walks together, so that an activation is loaded
-// once for all of them. Even, because GeGLU pairs rows.
-constexpr uint32_t kVectorRows = 4;
+// once for all of them. Even, because GeGLU pairs rows. Four rows of eight tokens took 252 registers on
+// RDNA3, which leaves 6 waves; two rows take 84, 18 waves (docs/radv.md).
+uint32_t vector_rows(uint32_t tokens) { return tokens > 4 ? 2 : 4; }
 // Tokens of the class "short".
 constexpr uint32_t kMaxShortTokens = 64;
 
@@ -35,13 +36,13 @@ Linear::Linear(Device& device)
 
 std::string Linear::work(DataType type, uint32_t tokens) {
     return "linear " + type_suffix(type) +
-           (tokens <= kMaxVectorTokens  ? " decode"
+           (tokens <= kMaxDecodeTokens  ? " decode"
             : tokens <= kMaxShortTokens ? " short"
                                         : " long");
 }
 
 std::vector<Rung> Linear::candidates(DataType type, uint32_t tokens) {
-    if (tokens <= kMaxVectorTokens)
+    if (tokens <= kMaxDecodeTokens)
         return has_int8(type) ? std::vector{Rung::int_dot} : std::vector<Rung>{};
     if (has_int8(type))
         return {Rung::coopmat2, Rung::coopmat_int8, Rung::coopmat, Rung::int_dot, Rung::fp16};
@@ -54,7 +55,7 @@ uint64_t Linear::scratch_bytes(uint32_t tokens, uint32_t cols) {
 
 void Linear::reserve(uint32_t tokens, uint32_t cols) {
     const RungSet rungs = variants_.device().rungs("linear");
-    if (tokens <= kMaxVectorTokens || rungs == rungs.up_to(Rung::storage16))
+    if (tokens <= kMaxDecodeTokens || rungs == rungs.up_to(Rung::storage16))
         return;
     const uint64_t bytes = scratch_bytes(tokens, cols);
     if (scratch_.empty() || scratch_.back().bytes() < bytes)
@@ -73,9 +74,10 @@ Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
         const uint32_t each = std::min(kMostTokens, std::bit_ceil(tokens));
         return {"matmul_direct", threads, {kRowsEach, each, whole}, kRowsEach * threads, tokens};
     }
-    if (tokens <= kMaxVectorTokens)
-        return {"matvec", variants_.subgroup_threads(),
-                {kVectorRows, std::bit_ceil(tokens), whole}, kVectorRows, tokens};
+    if (tokens <= kMaxVectorTokens) {
+        const uint32_t rows = vector_rows(tokens);
+        return {"matvec", variants_.subgroup_threads(), {rows, std::bit_ceil(tokens), whole}, rows, tokens};
+    }
     // 4 x 4 sums a thread: 64 x 64 tiles by 256 threads, 32 x 32 where there are fewer.
     const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
@@ -83,7 +85,7 @@ Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
 
 std::optional<Linear::Shape> Linear::rung_shape(Rung rung, uint32_t cols, uint32_t tokens) const {
     const Capabilities& caps = variants_.device().capabilities();
-    if (tokens <= kMaxVectorTokens) {
+    if (tokens <= kMaxDecodeTokens) {
         if (!variants_.has(Rung::subgroup))
             return {};
         return base_shape(tokens, cols);
@@ -125,7 +127,7 @@ std::optional<Linear::Shape> Linear::rung_shape(Rung rung, uint32_t cols, uint32
 std::optional<Rung> Linear::rung(DataType type, uint32_t cols, uint32_t tokens) const {
     const Device& device = variants_.device();
     const Capabilities& caps = device.capabilities();
-    if (tokens > kMaxVectorTokens && value_bytes(tokens, cols) > caps.max_range_bytes)
+    if (tokens > kMaxDecodeTokens && value_bytes(tokens, cols) > caps.max_range_bytes)
         return {};
     const RungSet rungs = device.rungs(work(type, tokens));
     for (const Rung each : candidates(type, tokens)) {
@@ -211,7 +213,7 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
     else if (shape.shader != "matmul_direct")  // which shares nothing between threads
         variant += variants_.subgroup_suffix();
 
-    const bool packs = with && x.rows > kMaxVectorTokens;
+    const bool packs = with && x.rows > kMaxDecodeTokens;
     const Packed packed = packs ? pack(recorder, x, *with) : Packed{};
     const Pipeline& pipeline =
         (packs ? packed_variants_ : variants_).get(variant, shape.threads, shape.constants);

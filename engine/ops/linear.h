@@ -1,5 +1,5 @@
 // y[t][m] = sum_k weight[m][k] * x[t][k], with an epilogue.
-// Shaders: shaders/matvec.comp for up to 8 tokens; beyond, shaders/matmul.comp and, by rung,
+// Shaders: shaders/matvec.comp for up to 16 tokens; beyond, shaders/matmul.comp; by rung, from 9 on,
 // matmul_packed.comp and matmul_coopmat.comp, whose activations row_scale.comp or block_scale.comp
 // pack; on software drivers matmul_direct.comp for any number
 #pragma once
@@ -37,8 +37,9 @@ public:
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue);
 
-    // Tokens up to which matvec is taken.
-    static constexpr uint32_t kMaxVectorTokens = 8;
+    // Tokens up to which matvec is taken, and those beyond which a rung that multiplies tiles takes over.
+    static constexpr uint32_t kMaxVectorTokens = 16;
+    static constexpr uint32_t kMaxDecodeTokens = 8;
 
     // Name of the work for Device::rungs, by classes that differ in what runs fastest:
     // "linear q8_0 decode" up to 8 tokens, "linear q8_0 short" up to 64, "linear q8_0 long" beyond.
