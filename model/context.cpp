@@ -53,7 +53,8 @@ void validate(const SamplerOptions& options) {
 
 Context::Context(Model& model, const ContextOptions& options)
     : model_(model), sequences_(options.sequences),
-      cache_(model.device(), model.config(), options), held_(options.sequences), overrun_(options.sequences) {
+      cache_(model.device(), model.config(), options), held_(options.sequences) {
+    assert(sequences_ > 0 && sequences_ <= kMaxSequences);
     Device& device = model.device();
     const Config& config = model.config();
     const HeadShape shape = cache_.shape();
@@ -113,11 +114,8 @@ Activations Context::activations(uint32_t rows) const {
 }
 
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
+    leave(sequence);
     std::vector<int32_t>& held = held_[sequence];
-    if (overrun_[sequence]) {
-        held.clear();
-        overrun_[sequence] = false;
-    }
     const uint32_t now = static_cast<uint32_t>(held.size());
     if (length < now)
         held.resize(cache_.can_rewind(now, length) ? length : 0);
@@ -150,11 +148,8 @@ Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint3
         const Slice& normed = activations_.normed.slice;
         recorder.copy({normed.buffer, (rows - 1) * bytes, bytes},
                       {head_input_.slice.buffer, 0, bytes});
-        const uint64_t row = uint64_t{logits_.stride} * 4;
-        const Activation target{{logits_.slice.buffer, sequence * row, row}, 1, logits_.cols,
-                                logits_.stride};
-        model_.ops().linear.record(recorder, model_.weights().head(), head_input_.first(1), target,
-                                   Epilogue::none, model_.config().final_softcap.value_or(0));
+        model_.ops().linear.record(recorder, model_.weights().head(), head_input_.first(1),
+                                   logits_row(sequence), Epilogue::none, model_.config().final_softcap.value_or(0));
     }
     plan = recorder.finish();
     return plan;
@@ -175,45 +170,51 @@ Plan& Context::head_plan(uint32_t first, uint32_t count) {
     return plan;
 }
 
-void Context::record_sampling(Recorder& recorder) {
+Activation Context::logits_row(uint32_t sequence) const {
+    const uint64_t bytes = uint64_t{logits_.stride} * 4;
+    return {{logits_.slice.buffer, sequence * bytes, bytes}, 1, logits_.cols, logits_.stride};
+}
+
+void Context::record_sampling(Recorder& recorder, const Activation& logits) {
     const SamplingBuffers sampling{.params = params_.slice(),
                                    .seen = seen_.slice(),
                                    .allowed = allowed_.slice(),
                                    .peaks = peaks_.slice(),
                                    .rows = decode_rows_.slice(),
                                    .chosen = chosen_.slice()};
-    model_.ops().sampling.record(recorder, logits_.first(decoding_rows_), sampling);
+    model_.ops().sampling.record(recorder, logits, sampling);
     const AdvanceBuffers advance{.chosen = chosen_.slice(),
                                  .rows = decode_rows_.slice(),
                                  .seen = seen_.slice(),
                                  .history = history_.slice(),
                                  .grid = grid_.slice()};
-    model_.ops().advance.record(recorder, advance, decoding_rows_, model_.config().vocab_size,
+    model_.ops().advance.record(recorder, advance, logits.rows, model_.config().vocab_size,
                                 cache_.shape());
 }
 
-Plan& Context::sample_plan() {
-    Plan& plan = plans_[{sample_kind, decoding_rows_, 0}];
+// For the first row of the step's buffers.
+Plan& Context::sample_plan(uint32_t sequence) {
+    Plan& plan = plans_[{sample_kind, sequence, 0}];
     if (!plan) {
         Recorder recorder(model_.device(), "sample");
-        record_sampling(recorder);
+        record_sampling(recorder, logits_row(sequence));
         plan = recorder.finish();
     }
     return plan;
 }
 
 Plan& Context::decode_plan() {
-    Plan& plan = plans_[{decode_kind, decoding_rows_, 0}];
+    const uint32_t rows = static_cast<uint32_t>(decoding_.size());
+    Plan& plan = plans_[{decode_kind, rows, 0}];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "decode");
     const StepRows step{.rows = decode_rows_.slice(), .decode = true, .grid = grid_.slice()};
-    record_forward(recorder, model_, cache_, step, activations(decoding_rows_), scratch_);
-    model_.ops().linear.record(recorder, model_.weights().head(),
-                               activations_.normed.first(decoding_rows_),
-                               logits_.first(decoding_rows_), Epilogue::none,
+    record_forward(recorder, model_, cache_, step, activations(rows), scratch_);
+    model_.ops().linear.record(recorder, model_.weights().head(), activations_.normed.first(rows),
+                               logits_.first(rows), Epilogue::none,
                                model_.config().final_softcap.value_or(0));
-    record_sampling(recorder);
+    record_sampling(recorder, logits_.first(rows));
     plan = recorder.finish();
     return plan;
 }
@@ -298,56 +299,98 @@ void Context::read_logits(uint32_t first, uint32_t count, std::span<float> out) 
         std::copy_n(rows.begin() + size_t{r} * stride, vocab, out.begin() + size_t{r} * vocab);
 }
 
-std::span<const int32_t> Context::start(std::span<const SamplerOptions> samplers,
-                                        std::span<const uint32_t> allowed) {
-    Device& device = model_.device();
-    const uint32_t rows = static_cast<uint32_t>(samplers.size());
+int32_t Context::join(uint32_t sequence, const SamplerOptions& sampler,
+                      std::span<const uint32_t> allowed) {
+    validate(sampler);
+    leave(sequence);
     const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
-    assert(rows > 0 && rows <= sequences_ && (allowed.empty() || allowed.size() == words));
-    decoding_rows_ = rows;
-    std::vector<shader::Row> step_rows;
+    const std::vector<int32_t>& held = held_[sequence];
+    assert(!held.empty() && (allowed.empty() || allowed.size() == words));
+    Decoding one{.sequence = sequence, .sampler = sampler, .allowed = {allowed.begin(), allowed.end()}};
+    if (allowed.empty())
+        one.allowed.assign(words, 0xffffffffu);
+    const uint32_t position = static_cast<uint32_t>(held.size()) - 1;
+    const shader::Row row{static_cast<uint32_t>(held.back()), position, sequence, position};
+    lay_out(std::span(&one, 1), std::span(&row, 1));
+    laid_out_ = decoding_.empty();
+    run_and_read(sample_plan(sequence), std::span(&one, 1));
+    decoding_.push_back(std::move(one));
+    return decoding_.back().drawn;
+}
+
+void Context::leave(uint32_t sequence) {
+    if (std::erase_if(decoding_, [&](const Decoding& each) { return each.sequence == sequence; }) > 0)
+        laid_out_ = false;
+}
+
+std::vector<uint32_t> Context::decoding() const {
+    std::vector<uint32_t> sequences;
+    for (const Decoding& each : decoding_)
+        sequences.push_back(each.sequence);
+    return sequences;
+}
+
+// Writes the state of `rows`, whose tokens run `at` these positions, to the step's buffers.
+void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at) {
+    Device& device = model_.device();
+    const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
     std::vector<shader::SampleParams> params;
-    std::vector<uint32_t> seen(size_t{rows} * words), all_allowed;
-    for (uint32_t r = 0; r < rows; ++r) {
-        validate(samplers[r]);
-        const std::vector<int32_t>& held = held_[r];
-        assert(!held.empty());
-        const uint32_t position = static_cast<uint32_t>(held.size()) - 1;
-        step_rows.push_back({static_cast<uint32_t>(held.back()), position, r, position});
-        params.push_back(sample_params(samplers[r]));
-        for (int32_t id : held)
+    std::vector<uint32_t> seen(rows.size() * words), allowed;
+    uint32_t keys = 0;
+    for (size_t r = 0; r < rows.size(); ++r) {
+        params.push_back(sample_params(rows[r].sampler));
+        const auto see = [&](int32_t id) {
             if (id >= 0)
-                seen[size_t{r} * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
-        if (allowed.empty())
-            all_allowed.insert(all_allowed.end(), words, 0xffffffffu);
-        else
-            all_allowed.insert(all_allowed.end(), allowed.begin(), allowed.end());
+                seen[r * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
+        };
+        std::for_each(held_[rows[r].sequence].begin(), held_[rows[r].sequence].end(), see);
+        see(static_cast<int32_t>(at[r].token));
+        allowed.insert(allowed.end(), rows[r].allowed.begin(), rows[r].allowed.end());
+        keys = std::max(keys, at[r].position + 1);
     }
-    write_values<shader::Row>(device, decode_rows_, step_rows);
+    const uint32_t splits =
+        std::clamp((keys + Attention::kSplitKeys - 1) / Attention::kSplitKeys, 1u, Attention::kMaxSplits);
+    const shader::GridArguments grid{.x = cache_.shape().kv_heads,
+                                     .y = static_cast<uint32_t>(rows.size()),
+                                     .z = splits,
+                                     .splits = splits};
+    write_values<shader::Row>(device, decode_rows_, at);
     write_values<shader::SampleParams>(device, params_, params);
     write_values<uint32_t>(device, seen_, seen);
-    write_values<uint32_t>(device, allowed_, all_allowed);
+    write_values<uint32_t>(device, allowed_, allowed);
+    write_values<shader::GridArguments>(device, grid_, std::span(&grid, 1));
     history_.as<uint32_t>()[0] = 0;
     steps_ = 0;
-    return run_and_read(sample_plan());
 }
 
 std::span<const int32_t> Context::step() {
+    assert(!decoding_.empty());
     uint32_t longest = 0;
-    for (uint32_t r = 0; r < decoding_rows_; ++r) {
-        // The step writes the drawn id's keys and values. A sequence whose answer has ended runs along
-        // with the others; once it is past its end, nothing of it is worth keeping.
-        if (held_[r].size() < context())
-            held_[r].push_back(drawn_[r]);
-        else
-            overrun_[r] = true;
-        longest = std::max(longest, static_cast<uint32_t>(held_[r].size()));
+    for (const Decoding& each : decoding_) {
+        if (held_[each.sequence].size() >= context())
+            fail(Fault::bad_input, "The context is full: it holds %u tokens.", context());
+        longest = std::max(longest, static_cast<uint32_t>(held_[each.sequence].size()) + 1);
+    }
+    if (!laid_out_) {
+        std::vector<shader::Row> at;
+        for (const Decoding& each : decoding_) {
+            const uint32_t position = static_cast<uint32_t>(held_[each.sequence].size());
+            at.push_back({static_cast<uint32_t>(each.drawn), position, each.sequence, position});
+        }
+        lay_out(decoding_, at);
+        laid_out_ = true;
     }
     require(longest);
-    return run_and_read(decode_plan());
+    for (const Decoding& each : decoding_)  // whose keys and values the step writes
+        held_[each.sequence].push_back(each.drawn);
+    run_and_read(decode_plan(), decoding_);
+    drawn_.clear();
+    for (const Decoding& each : decoding_)
+        drawn_.push_back(each.drawn);
+    return drawn_;
 }
 
-std::span<const int32_t> Context::run_and_read(Plan& plan) {
+void Context::run_and_read(Plan& plan, std::span<Decoding> rows) {
     const auto begin = std::chrono::steady_clock::now();
     const uint64_t value = plan.submit();
     host_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -355,20 +398,18 @@ std::span<const int32_t> Context::run_and_read(Plan& plan) {
     const uint32_t* history = history_.as<uint32_t>();
     const uint32_t slot = steps_ % Advance::kHistory;
     ++steps_;
-    drawn_.resize(decoding_rows_);
-    for (uint32_t r = 0; r < decoding_rows_; ++r) {
-        const uint32_t id = history[1 + slot * decoding_rows_ + r];
+    for (size_t r = 0; r < rows.size(); ++r) {
+        const uint32_t id = history[1 + slot * rows.size() + r];
         if (id == Sampling::kNoToken)
             fail(Fault::internal,
                  "No logit is a finite number after %zu tokens: the weights or the driver are faulty.",
-                 held_[r].size());
-        drawn_[r] = static_cast<int32_t>(id);
+                 held_[rows[r].sequence].size());
+        rows[r].drawn = static_cast<int32_t>(id);
     }
-    return drawn_;
 }
 
 uint32_t Context::dispatches_per_step() const {
-    const auto found = plans_.find({decode_kind, decoding_rows_, 0});
+    const auto found = plans_.find({decode_kind, static_cast<uint32_t>(decoding_.size()), 0});
     return found == plans_.end() ? 0 : found->second.dispatches();
 }
 

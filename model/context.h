@@ -11,6 +11,10 @@
 
 namespace olivine {
 
+namespace shader {
+struct Row;  // shaders/params.h
+}
+
 // How ids are drawn. Order: penalty, temperature, top-k, top-p, min-p; ties go to the lower id.
 struct SamplerOptions {
     float temperature = 1.0f;   // 0 = greedy
@@ -35,7 +39,7 @@ struct Activations {
     Slice q;            // normed, rotated, scaled queries      [rows][heads][padded_dim]
 };
 
-// Holds up to options.sequences sequences. Row r of a decode step is sequence r.
+// Holds up to options.sequences sequences, each at its own position, which decode side by side.
 class Context {
 public:
     // Throws out_of_memory, with the sum of what is needed before anything is allocated; bad_input.
@@ -48,8 +52,8 @@ public:
 
     // Ids that the cache holds for a sequence.
     const std::vector<int32_t>& tokens(uint32_t sequence) const { return held_[sequence]; }
-    // Makes a sequence hold only its first `length` tokens, when the rings allow it, else none.
-    // Returns how many it holds now.
+    // Makes a sequence hold only its first `length` tokens, when the rings allow it, else none, and ends
+    // its decoding. Returns how many it holds now.
     uint32_t rewind(uint32_t sequence, uint32_t length);
 
     // Throws bad_input for ids that no prompt can have: outside the vocabulary and of no picture that
@@ -74,13 +78,18 @@ public:
     // Copies rows of logits() to the host: [count][vocab].
     void read_logits(uint32_t first, uint32_t count, std::span<float> out);
 
-    // Decoding: start() samples a first id for each of the sequences 0..rows-1 from logits(); then
-    // each step() runs them all by one token. Both return the ids drawn. allowed: ids that may be
-    // drawn, [vocab] bits a row shared by all rows; empty = every id.
-    // A warm step records nothing, updates no descriptor and allocates nothing.
-    // Throws bad_input when a sequence is full, internal when logits are not finite.
-    std::span<const int32_t> start(std::span<const SamplerOptions> samplers,
-                                   std::span<const uint32_t> allowed);
+    // Decoding. join() draws a first id from the logits that the sequence's last prefill() has left,
+    // with no step() in between; from then on it is one of those that each step() runs by one token, all
+    // over one reading of the weights. leave() takes it out again. allowed: ids that may be drawn,
+    // [vocab] bits; empty = every id.
+    // A step records nothing, updates no descriptor and allocates nothing, unless it is the first with
+    // so many sequences; after a join() or leave() it uploads their state.
+    // Throw bad_input (sampler; a sequence that is full), internal when logits are not finite.
+    int32_t join(uint32_t sequence, const SamplerOptions& sampler,
+                 std::span<const uint32_t> allowed = {});
+    void leave(uint32_t sequence);
+    // Those that decode, in the order of step()'s ids.
+    std::vector<uint32_t> decoding() const;
     std::span<const int32_t> step();
 
     // Dispatches of one decode step, 0 before the first.
@@ -98,15 +107,24 @@ private:
         uint32_t kind, rows, extra;
         auto operator<=>(const PlanKey&) const = default;
     };
+    // A sequence that decodes, and what the device has of it in its row of the step's buffers.
+    struct Decoding {
+        uint32_t sequence = 0;
+        SamplerOptions sampler;
+        std::vector<uint32_t> allowed;  // [mask_words]
+        int32_t drawn = 0;              // not in the cache yet
+    };
     Activations activations(uint32_t rows) const;
     void require(uint32_t length);
     Plan& prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence);
     void place_picture(int32_t id);
     Plan& head_plan(uint32_t first, uint32_t count);
     Plan& decode_plan();
-    Plan& sample_plan();
-    void record_sampling(Recorder& recorder);
-    std::span<const int32_t> run_and_read(Plan& plan);
+    Plan& sample_plan(uint32_t sequence);
+    void record_sampling(Recorder& recorder, const Activation& logits);
+    void lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at);
+    void run_and_read(Plan& plan, std::span<Decoding> rows);
+    Activation logits_row(uint32_t sequence) const;
 
     Model& model_;
     uint32_t sequences_;
@@ -114,7 +132,6 @@ private:
     uint32_t plans_generation_ = 0;
     std::map<PlanKey, Plan> plans_;
     std::vector<std::vector<int32_t>> held_;
-    std::vector<bool> overrun_;  // decoded past the context's end, so the cache is void
 
     std::vector<Buffer> buffers_;
     Activations activations_;
@@ -122,8 +139,9 @@ private:
     AttentionScratch scratch_;
     Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_;
 
-    uint32_t decoding_rows_ = 0;
-    uint32_t steps_ = 0;  // history entries read
+    std::vector<Decoding> decoding_;
+    bool laid_out_ = false;  // the device's rows are those of decoding_
+    uint32_t steps_ = 0;     // history entries read since
     std::vector<int32_t> drawn_;
     double host_seconds_ = 0;
 };

@@ -36,7 +36,8 @@ std::vector<GenerateResult> Generator::generate(
     const std::function<bool(uint32_t prompt, int32_t id)>& on_token, const Cancelled& cancelled) {
     assert(!requests.empty() && requests.size() <= context_.sequences());
     stats_ = {};
-    std::vector<SamplerOptions> samplers;
+    for (const uint32_t sequence : context_.decoding())  // of a batch that an error ended
+        context_.leave(sequence);
     for (const GenerateRequest& request : requests) {
         if (request.prompt.empty())
             fail(Fault::bad_input, "The prompt is empty.");
@@ -45,7 +46,6 @@ std::vector<GenerateResult> Generator::generate(
                  request.prompt.size(), context_.context());
         context_.check(request.prompt);
         validate(request.sampler);
-        samplers.push_back(request.sampler);
         stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());
     }
 
@@ -79,38 +79,38 @@ std::vector<GenerateResult> Generator::generate(
     stats_.prefill_seconds = seconds_since(begin);
 
     std::vector<GenerateResult> results(requests.size());
-    std::vector<bool> running(requests.size(), true);
     begin = std::chrono::steady_clock::now();
-    std::span<const int32_t> drawn = context_.start(samplers, allowed_);
+    // Takes an id into a prompt's answer, and the sequence out of the batch where the answer ends.
+    const auto take = [&](uint32_t s, int32_t id) {
+        const GenerateRequest& request = requests[s];
+        GenerateResult& result = results[s];
+        result.ids.push_back(id);
+        ++stats_.drawn_tokens;
+        const bool wanted = !on_token || on_token(s, id);
+        const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), id) !=
+                          request.stop_ids.end();
+        if (stop)
+            result.end = EndReason::stop_id;
+        else if (!wanted || (cancelled && cancelled()))
+            result.end = EndReason::caller;
+        else if (request.max_tokens > 0 && result.ids.size() >= request.max_tokens)
+            result.end = EndReason::max_tokens;
+        else if (context_.tokens(s).size() >= context_.context())
+            result.end = EndReason::context_full;
+        else
+            return;
+        context_.leave(s);
+    };
+    for (uint32_t s = 0; s < requests.size(); ++s)
+        take(s, context_.join(s, requests[s].sampler, allowed_));
     for (;;) {
-        bool any = false;
-        for (uint32_t s = 0; s < requests.size(); ++s) {
-            if (!running[s])
-                continue;
-            const GenerateRequest& request = requests[s];
-            GenerateResult& result = results[s];
-            result.ids.push_back(drawn[s]);
-            ++stats_.drawn_tokens;
-            const bool wanted = !on_token || on_token(s, drawn[s]);
-            const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), drawn[s]) !=
-                              request.stop_ids.end();
-            if (stop)
-                result.end = EndReason::stop_id;
-            else if (!wanted || (cancelled && cancelled()))
-                result.end = EndReason::caller;
-            else if (request.max_tokens > 0 && result.ids.size() >= request.max_tokens)
-                result.end = EndReason::max_tokens;
-            else if (context_.tokens(s).size() >= context_.context())
-                result.end = EndReason::context_full;
-            else {
-                any = true;
-                continue;
-            }
-            running[s] = false;
-        }
-        if (!any)
+        const std::vector<uint32_t> sequences = context_.decoding();
+        if (sequences.empty())
             break;
-        drawn = context_.step();
+        const std::span<const int32_t> drawn = context_.step();
+        const std::vector<int32_t> ids(drawn.begin(), drawn.end());
+        for (size_t i = 0; i < ids.size(); ++i)
+            take(sequences[i], ids[i]);
     }
     stats_.decode_seconds = seconds_since(begin);
     return results;

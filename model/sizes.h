@@ -14,9 +14,12 @@ class Checkpoint;
 // Prompt tokens that run through the layers together, at most. Also decides the rings' length.
 constexpr uint32_t kMaxChunk = 512;
 
+// Sequences that decode side by side, at most: what matvec takes at once.
+constexpr uint32_t kMaxSequences = 16;
+
 struct ContextOptions {
     uint32_t context = 0;  // positions a sequence; 0 = min(model's, 8192)
-    uint32_t sequences = 1;
+    uint32_t sequences = 1;  // at most kMaxSequences
     KvType kv = KvType::f16;
 };
 

@@ -62,6 +62,7 @@ struct Results {
     uint64_t params = 0;
     std::vector<Prefill> prefill;
     std::vector<Decode> decode;
+    uint32_t sequences = 1;
     double load_s = 0, first_token_s = 0;
     uint64_t device_bytes_peak = 0, host_bytes_peak = 0;
     uint32_t dispatches_per_token = 0;
@@ -93,7 +94,7 @@ double median(std::vector<double> values) {
 
 // Bytes that one decode step reads: all weights once, and the keys and values that are seen at a
 // context of `length` tokens. An untied embedding and its norms' few rows do not count.
-uint64_t bytes_read(const Model& model, KvType kv, uint32_t length) {
+uint64_t bytes_read(const Model& model, KvType kv, uint32_t sequences, uint32_t length) {
     const Config& config = model.config();
     uint64_t bytes = model.weights().head().device_bytes();
     for (const LayerWeights& layer : model.weights().layers)
@@ -102,7 +103,7 @@ uint64_t bytes_read(const Model& model, KvType kv, uint32_t length) {
     const uint64_t token_bytes =
         uint64_t{2} * config.num_kv_heads * config.head_dim * kv_element_bytes(kv);
     for (uint32_t i = 0; i < config.num_layers; ++i)
-        bytes += token_bytes *
+        bytes += token_bytes * sequences *
                  (config.global_layers[i] ? length : std::min(length, config.sliding_window));
     return bytes;
 }
@@ -120,7 +121,7 @@ public:
 
 private:
     std::vector<int32_t> random_tokens(uint32_t count);
-    void prefill(uint32_t tokens);
+    void prefill(uint32_t tokens, uint32_t sequence = 0);
     double measure_prefill(uint32_t tokens);
     double measure_decode(uint32_t tokens, uint32_t depth);
     void begin_decode(uint32_t depth);
@@ -144,11 +145,11 @@ std::vector<int32_t> Bench::random_tokens(uint32_t count) {
 }
 
 // Runs random tokens after what the context holds; the last one's logits stay on the device.
-void Bench::prefill(uint32_t tokens) {
+void Bench::prefill(uint32_t tokens, uint32_t sequence) {
     const std::vector<int32_t> ids = random_tokens(tokens);
     for (uint32_t done = 0; done < tokens;) {
         const uint32_t count = std::min(tokens - done, context_.max_chunk());
-        context_.prefill(0, std::span(ids).subspan(done, count), done + count == tokens,
+        context_.prefill(sequence, std::span(ids).subspan(done, count), done + count == tokens,
                          platform::interrupted);
         done += count;
     }
@@ -170,11 +171,16 @@ void Bench::decode_steps(uint32_t tokens) {
 }
 
 void Bench::begin_decode(uint32_t depth) {
-    context_.rewind(0, 0);
-    if (depth > 0)
-        context_.pretend(0, depth);
-    prefill(1);
-    context_.start(std::span(&flags_.sampler, 1), {});
+    for (const uint32_t sequence : context_.decoding())
+        context_.leave(sequence);
+    for (uint32_t sequence = 0; sequence < flags_.context.sequences; ++sequence) {
+        context_.rewind(sequence, 0);
+        if (depth > 0)
+            context_.pretend(sequence, depth);
+        prefill(1, sequence);
+    }
+    for (uint32_t sequence = 0; sequence < flags_.context.sequences; ++sequence)
+        context_.join(sequence, flags_.sampler);
     decode_steps(kWarmSteps);
 }
 
@@ -237,6 +243,7 @@ Results Bench::run() {
     results.type = lower_name(flags_.synthetic.config ? flags_.synthetic.type
                                                       : main_type(*session_.checkpoint));
     results.params = parameter_count(config);
+    results.sequences = flags_.context.sequences;
     results.load_s = session_.load_seconds;
 
     const uint32_t needed = positions_needed(flags_);
@@ -244,7 +251,7 @@ Results Bench::run() {
         fail(Fault::bad_input, "The measurements take %u tokens, the context holds %u.", needed,
              context_.context());
     prefill(kFirstPrompt);
-    context_.start(std::span(&flags_.sampler, 1), {});
+    context_.join(0, flags_.sampler);
     results.first_token_s = platform::process_seconds();
 
     ProgressBar bar("measuring");
@@ -257,7 +264,7 @@ Results Bench::run() {
         for (const uint32_t tokens : flags_.answers) {
             bar.show(format_text("%u tokens after %u", tokens, depth));
             const double seconds = repeat([&] { return measure_decode(tokens, depth); });
-            results.decode.push_back({tokens, depth, tokens / seconds});
+            results.decode.push_back({tokens, depth, flags_.context.sequences * tokens / seconds});
         }
     bar.show("each operation");
     results.dispatches_per_token = context_.dispatches_per_step();
@@ -275,7 +282,7 @@ Results Bench::run() {
     results.copy_gb_per_s = copy_gb_per_s(*session_.device);  // its buffers are none of the model's
     results.costs = costs_;
     results.bytes_per_token =
-        bytes_read(*session_.model, flags_.context.kv,
+        bytes_read(*session_.model, flags_.context.kv, flags_.context.sequences,
                    flags_.depths.front() + 1 + kWarmSteps + (flags_.answers.front() + 1) / 2);
     return results;
 }
@@ -310,6 +317,7 @@ void print_json(const Results& results, const DeviceInfo& device) {
     for (const Decode& each : results.decode)
         json["decode"].push_back(
             {{"tokens", each.tokens}, {"depth", each.depth}, {"tokens_per_s", each.tokens_per_s}});
+    json["sequences"] = results.sequences;
     if (results.vision)
         json["vision"] = vision_json(*results.vision);
     put_json(json, true);
@@ -329,7 +337,8 @@ void print_table(const Results& results, const DeviceInfo& device) {
                                    each.tokens_per_s));
     for (const Decode& each : results.decode)
         row("decode", format_text("%6u tokens after %6u  %10.1f tokens/s", each.tokens, each.depth,
-                                  each.tokens_per_s));
+                                  each.tokens_per_s) +
+                          (results.sequences > 1 ? format_text(", %u sequences", results.sequences) : ""));
     row("peak memory", bytes_text(results.device_bytes_peak) + " on the device, " +
                            bytes_text(results.host_bytes_peak) + " on the host");
     const Costs& costs = results.costs;
@@ -420,6 +429,12 @@ Command add_bench(CLI::App& app) {
     add_text(
         app, "--depth", "N,...", "Tokens in the context before them; default: 0",
         [=](const std::string& text) { flags->depths = parse_list("--depth", text, 0, kMost); });
+    add_text(app, "--sequences", "N",
+             "Sequences that decode side by side, 1 to 16; tokens/s are those of all; default: 1",
+             [=](const std::string& text) {
+                 flags->context.sequences =
+                     static_cast<uint32_t>(parse_count("--sequences", text, 1, kMaxSequences));
+             });
     add_text(app, "-r", "N", "Measure N times and take the median; default: 3",
              [=](const std::string& text) {
                  flags->repetitions = static_cast<uint32_t>(parse_count("-r", text, 1, 1000));
