@@ -415,6 +415,10 @@ uint32_t Context::dispatches_per_step() const {
 
 void Context::pretend(uint32_t sequence, uint32_t length) {
     require(length);
+    Recorder recorder(model_.device(), "random cache");
+    for (uint32_t i = 0; i < model_.config().num_layers; ++i)
+        model_.ops().random_fill.record(recorder, cache_.layer(i), i * 2, 1.0f);
+    recorder.finish().run();
     held_[sequence].assign(length, 0);
 }
 

@@ -99,7 +99,8 @@ public:
 
     // Forgets what is recorded, for a trace to begin or to end.
     void record_anew() { plans_.clear(); }
-    // Takes the cache for filled up to `length` tokens, whatever lies there, to measure at depth.
+    // Fills the cache of every sequence with random values and takes this one's for `length` tokens, to
+    // measure at depth. What other sequences hold is lost.
     void pretend(uint32_t sequence, uint32_t length);
 
 private:

@@ -5,7 +5,8 @@
 // ten instructions for every lane that has an address of its own, but for all of them together where
 // the address is the same; a barrier takes thousands. So the lanes lie along the weight rows, which are
 // interleaved for them (include/weights.glsl), all of them read the same activations, and each lane sums
-// kRowsEach rows for kTokens tokens to the end: nothing is shared or summed between lanes.
+// kRowsEach rows for kTokens tokens to the end: nothing is shared or summed between lanes. Unrolled over
+// the tokens, the driver's code would outgrow the CPU's instruction cache.
 //
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
@@ -15,6 +16,7 @@
 //
 // C++ side: engine/ops/linear.cpp      Test: tests/ops/linear_test.cpp
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "params.h"
 
 layout(local_size_x_id = 0) in;
@@ -67,7 +69,7 @@ void main() {
                 scale[r] = weight16(min(rows[r], p.rows - 1), unit, p.row_units, p.row_scales, unpacked);
                 w[r] = unpacked;
             }
-            for (uint t = 0; t < kTokens; ++t) {
+            [[dont_unroll]] for (uint t = 0; t < kTokens; ++t) {
                 const uint token = min(first_token + t, p.tokens - 1);
                 const vec4 x0 = load_x(token, unit * 16), x1 = load_x(token, unit * 16 + 4);
                 const vec4 x2 = load_x(token, unit * 16 + 8), x3 = load_x(token, unit * 16 + 12);

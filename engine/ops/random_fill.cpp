@@ -25,24 +25,30 @@ Kind kind_of(DataType type) {
 
 RandomFill::RandomFill(Device& device) : variants_(device, "random_fill", 1, sizeof(shader::RandomFillParams)) {}
 
-void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed, float scale) {
+void RandomFill::fill(Recorder& recorder, const Slice& slice, uint32_t kind, uint32_t seed, float scale) {
     constexpr uint32_t kThreads = 64;
-    const Pipeline& pipeline = variants_.get("random_fill", kThreads);
-    const auto fill = [&](const Slice& slice, Kind kind, float value) {
-        const uint32_t words = static_cast<uint32_t>(slice.bytes / 4);
-        const shader::RandomFillParams params{
-            .words = words, .kind = kind, .seed = seed, .scale = value};
-        recorder.dispatch(pipeline, {slice}, params,
-                          folded((words + kThreads * 4 - 1) / (kThreads * 4)));
-    };
+    const uint32_t words = static_cast<uint32_t>(slice.bytes / 4);
+    const shader::RandomFillParams params{.words = words, .kind = kind, .seed = seed, .scale = scale};
+    recorder.dispatch(variants_.get("random_fill", kThreads), {slice}, params,
+                      folded((words + kThreads * 4 - 1) / (kThreads * 4)));
+}
+
+void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed, float scale) {
     for (const MatrixPiece& piece : matrix.pieces()) {
         const DataType type = piece.layout.type;
         assert(!is_blocks(type));
-        fill(piece.quants, kind_of(type), scale);
+        fill(recorder, piece.quants, kind_of(type), seed, scale);
         if (piece.layout.scale_words > 0)  // quants reach 127 and 8
-            fill(piece.scales, f16_scales, scale / (type == DataType::q8_0 ? 127.0f : 8.0f));
+            fill(recorder, piece.scales, f16_scales, seed,
+                 scale / (type == DataType::q8_0 ? 127.0f : 8.0f));
         ++seed;
     }
+}
+
+void RandomFill::record(Recorder& recorder, const KvLayer& layer, uint32_t seed, float scale) {
+    const Kind kind = layer.type == KvType::f32 ? f32_values : f16_pairs;
+    fill(recorder, layer.keys, kind, seed, scale);
+    fill(recorder, layer.values, kind, seed + 1, scale);
 }
 
 }  // namespace olivine
