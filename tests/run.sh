@@ -39,7 +39,8 @@ set_up_and_build() {
     ! wants fuzz || setup+=(--fuzz)
     text=$("$root/cmake/setup.sh" "${setup[@]}") || return
     [[ -z "$text" ]] || mapfile -t arguments <<<"$text"
-    "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines -- "${arguments[@]}" ||
+    "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines \
+        olivine_microbench -- "${arguments[@]}" ||
         return
     if wants sanitizers || wants faults; then
         "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults -- "${arguments[@]}" \

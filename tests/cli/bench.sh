@@ -14,7 +14,7 @@ has() {  # what, Python expression of the file's JSON, as j
 
 try "$olivine" bench -p 16 -n 4 -r 1 --json
 cp out a.json
-has "each operation of a decode step" a.json 'any(o["shader"].startswith("matvec") for o in j["operations"])'
+has "each operation of a decode step" a.json 'any(o["shader"].startswith("mat") for o in j["operations"])'
 has "shares add up" a.json 'abs(sum(o["share"] for o in j["operations"]) - 1) < 1e-6'
 has "as many dispatches as the step has" a.json \
     'round(sum(o["dispatches"] for o in j["operations"])) == j["dispatches_per_token"]'
@@ -25,7 +25,15 @@ has "its buffers are not the model's" a.json 'j["device_bytes_peak"] < 100e6'
 has "a warm step records nothing" a.json \
     'j["recordings_per_token"] == j["descriptor_updates_per_token"] == j["allocations_per_token"] == 0'
 expect 0 "the table of operations" bench -p 16 -n 4 -r 1
-check "it has a row an operation" "$(grep -c 'matvec_' out)" -ge 1
+check "it has a row an operation" "$(grep -c 'mat[a-z]*_' out)" -ge 1
+try "$olivine" bench -p 16 -n 4 -r 1 --sequences 3 --json
+has "sequences side by side, each step for all" out \
+    'j["sequences"] == 3 and j["submissions_per_token"] == 1 and j["recordings_per_token"] == 0'
+expect 2 "more sequences than there can be" bench --sequences 17
+try "$(dirname "$olivine")/olivine_microbench" --seconds 0.01 --only rms_norm --only "1 tokens" --json \
+    --against "$root/shaders"
+has "one operation alone, beside that of a folder of shaders" out \
+    'len(j) == 1 and j[0]["us"] > 0 and j[0]["ratio"] > 0'
 
 # ---- traces ------------------------------------------------------------------------------------
 
@@ -37,7 +45,7 @@ has "submissions, waits, uploads and compilation" t.json \
     'all(any(e["name"].startswith(w) for e in j["traceEvents"]) for w in ("submit ", "wait for ", "upload ", "compile "))'
 has "no time is negative" t.json 'all(e["ts"] >= 0 and e["dur"] >= 0 for e in j["traceEvents"] if e["ph"] == "X")'
 expect 0 "a trace of bench" bench -p 16 -n 4 -r 1 --trace t.json
-has "and its operations" t.json 'any(e["name"].startswith("matvec") for e in j["traceEvents"])'
+has "and its operations" t.json 'any(e["name"].startswith("mat") for e in j["traceEvents"])'
 expect 0 "a trace of logits" logits -m "$root/assets/pebble" --tokens 2,5 --out l.npy --trace t.json
 has "and its slices" t.json 'any(e["name"] == "prefill" for e in j["traceEvents"])'
 expect 1 "a trace that cannot be written" run -p hello --trace missing/t.json
