@@ -10,7 +10,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 readonly root
 if [[ ! -x "$root/build/bin/olivine" || ! -x "$root/build/bin/olivine_microbench" ]]; then
-    echo "tests/gpu/run.sh: build/bin/olivine is not there; tests/run.sh --only cpu builds it." >&2
+    echo "tests/gpu/run.sh: build/bin has no olivine and olivine_microbench; tests/run.sh --only cpu builds them." >&2
     exit 1
 fi
 exec python3 "$root/tests/gpu/measure.py" --bin "$root/build/bin" "$@"
