@@ -348,8 +348,7 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
         allowed.insert(allowed.end(), rows[r].allowed.begin(), rows[r].allowed.end());
         keys = std::max(keys, at[r].position + 1);
     }
-    const uint32_t splits =
-        std::clamp((keys + Attention::kSplitKeys - 1) / Attention::kSplitKeys, 1u, Attention::kMaxSplits);
+    const uint32_t splits = Attention::splits_for(keys);
     const shader::GridArguments grid{.x = cache_.shape().kv_heads,
                                      .y = static_cast<uint32_t>(rows.size()),
                                      .z = splits,

@@ -100,8 +100,8 @@ std::vector<Rung> Attention::candidates(KvType, bool decode) {
     return {Rung::coopmat2, Rung::coopmat};
 }
 
-uint32_t Attention::local_splits(uint32_t window) {
-    return std::clamp((window + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);
+uint32_t Attention::splits_for(uint32_t keys) {
+    return std::clamp((keys + kSplitKeys - 1) / kSplitKeys, 1u, kMaxSplits);
 }
 
 uint64_t Attention::parts_bytes(const HeadShape& shape, uint32_t rows) {
@@ -137,7 +137,7 @@ void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer&
                               const Slice& rows, const Slice& grid, const HeadShape& shape,
                               float softcap, const Activation& dst,
                               const AttentionScratch& scratch) {
-    const bool split = grid.buffer || local_splits(layer.window) > 1;
+    const bool split = grid.buffer || splits_for(layer.window) > 1;
     record(recorder, 1, split, grid, q, layer, rows, {0, dst.rows}, shape, softcap, dst, scratch);
 }
 
@@ -176,7 +176,7 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
         recorder.dispatch(pipeline, buffers, params,
                           {.x = shape.kv_heads,
                            .y = (range.end - range.first + tokens - 1) / tokens,
-                           .z = split ? local_splits(layer.window) : 1});
+                           .z = split ? splits_for(layer.window) : 1});
 }
 
 }  // namespace olivine

@@ -33,7 +33,7 @@ public:
 
     // One row a sequence. The key range of each row is cut into pieces: into as many as `grid` says
     // when the plan runs (shader::GridArguments, for global layers) or, with an empty slice, into
-    // local_splits(layer.window).
+    // splits_for(layer.window).
     void record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer, const Slice& rows,
                        const Slice& grid, const HeadShape& shape, float softcap,
                        const Activation& dst, const AttentionScratch& scratch);
@@ -41,7 +41,7 @@ public:
     // Keys that a piece should have at least, and how many pieces there can be.
     static constexpr uint32_t kSplitKeys = 256;
     static constexpr uint32_t kMaxSplits = 32;
-    static uint32_t local_splits(uint32_t window);
+    static uint32_t splits_for(uint32_t keys);
     // Bytes of the scratch's two slices for decode with up to `rows` rows.
     static uint64_t parts_bytes(const HeadShape& shape, uint32_t rows);
     static uint64_t arrivals_bytes(const HeadShape& shape, uint32_t rows);

@@ -187,8 +187,7 @@ void add_attention(std::vector<Case>& cases, const std::string& model, const Con
             }
             Slice grid;
             if (global) {
-                const uint32_t splits = std::clamp((depth + Attention::kSplitKeys) / Attention::kSplitKeys,
-                                                   1u, Attention::kMaxSplits);
+                const uint32_t splits = Attention::splits_for(depth + 1);
                 const shader::GridArguments arguments{
                     .x = shape.kv_heads, .y = 1, .z = splits, .splits = splits};
                 grid = rig.buffer(sizeof arguments);

@@ -260,8 +260,8 @@ TEST_CASE("attention splits wide windows by itself", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     CAPTURE(variant, type == KvType::f16);
     OpTest test(variant);
-    CHECK(Attention::local_splits(256) == 1);
-    CHECK(Attention::local_splits(1024) == 4);
+    CHECK(Attention::splits_for(256) == 1);
+    CHECK(Attention::splits_for(1024) == 4);
     for (const uint32_t position : {0u, 1u, 300u, 1023u, 1024u, 1500u})
         check_decode(test, {.shape = kNarrow,
                             .type = type,
