@@ -76,6 +76,8 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
     buffer_info.size = bytes;
     buffer_info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                         VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
+    if (device.capabilities().addresses)
+        buffer_info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     const VmaAllocationCreateInfo info = allocation_info(device.capabilities(), access);
     VmaAllocationInfo got{};
     VkBuffer buffer{};  // not for ~Impl to see after a failure, which leaves it undefined
@@ -91,6 +93,10 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
     impl_->buffer = buffer;
     impl_->allocation = allocation;
     ++device.counters().allocations;
+    if (device.capabilities().addresses) {
+        const VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, nullptr, buffer};
+        impl_->address = vkGetBufferDeviceAddress(device.impl().device, &address);
+    }
 
     VkMemoryPropertyFlags memory = 0;
     vmaGetAllocationMemoryProperties(device.impl().allocator, impl_->allocation, &memory);

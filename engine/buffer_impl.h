@@ -15,6 +15,7 @@ struct Buffer::Impl {
     VkBuffer buffer{};
     VmaAllocation allocation{};
     std::byte* mapped{};
+    VkDeviceAddress address{};  // where shaders read it, on devices with Capabilities::addresses
     ~Impl();
 };
 

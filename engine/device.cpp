@@ -103,6 +103,7 @@ void create_device(Device::Impl& impl) {
     v13.computeFullSubgroups = caps.subgroup_size_pinned;
     VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &v13};
     v12.timelineSemaphore = VK_TRUE;
+    v12.bufferDeviceAddress = caps.addresses;
     v12.shaderFloat16 = rungs.has(Rung::fp16) || matrices;
     v12.shaderInt8 = rungs.has(Rung::coopmat_int8);
     v12.vulkanMemoryModel = matrices;
@@ -138,6 +139,8 @@ void complete(Device::Impl& impl) {
     allocator.instance = impl.instance;
     allocator.pVulkanFunctions = &functions;
     allocator.vulkanApiVersion = VK_API_VERSION_1_3;
+    if (impl.info.capabilities.addresses)
+        allocator.flags = VMA_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT;
     VK(vmaCreateAllocator(&allocator, &impl.allocator));
 
     VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
@@ -325,7 +328,7 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
     if (options.max_range_bytes > 0)
         caps.max_range_bytes = std::min(caps.max_range_bytes, options.max_range_bytes);
     if (options.as_gpu) {
-        caps.software = caps.shared_memory = false;
+        caps.software = caps.shared_memory = caps.addresses = false;
         caps.enabled = caps.available;
     }
     caps.enabled = caps.enabled.without(disabled);
@@ -351,6 +354,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
              impl_->info.name.c_str(), impl_->info.unusable.c_str());
     Capabilities& caps = impl_->info.capabilities;
     caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
+    caps.addresses = false;  // which the host may not have enabled
     caps.timestamp_bits = timestamp_bits(host.physical_device, host.queue_family);
     RungSet enabled;
     enabled.set(Rung::subgroup, caps.enabled.has(Rung::subgroup));

@@ -104,9 +104,9 @@ private:
     // The batch as it lies on the device.
     void send() {
         const RowLayout& layout = piece_->layout;
-        stage(piece_->quants, quants_, layout.units, layout.unit_bytes);
+        stage(piece_->quants, quants_, layout.quant_bytes());
         if (layout.scale_words > 0)
-            stage(piece_->scales, scales_, layout.scale_words, 4);
+            stage(piece_->scales, scales_, layout.scale_bytes());
         begin_ += rows_;
         if (begin_ == piece_->rows) {
             ++piece_;
@@ -116,19 +116,20 @@ private:
         }
         begin_batch();
     }
-    void stage(const Slice& plane, std::span<const std::byte> rows, uint32_t count, uint32_t bytes) {
-        const std::span<std::byte> to = uploader_.stage(
-            {plane.buffer, plane.offset + uint64_t{begin_} * count * bytes, rows.size()});
+    void stage(const Slice& plane, std::span<const std::byte> rows, uint64_t row_bytes) {
+        const std::span<std::byte> to =
+            uploader_.stage({plane.buffer, plane.offset + begin_ * row_bytes, rows.size()});
         const uint32_t n = piece_->layout.interleave;
         if (n == 1) {
             std::copy(rows.begin(), rows.end(), to.begin());
             return;
         }
-        const uint32_t all = static_cast<uint32_t>(rows.size() / count / bytes);
+        constexpr uint64_t kWord = 4;
+        const uint64_t words = row_bytes / kWord;
         const std::byte* from = rows.data();
-        for (uint32_t row = 0; row < all; ++row)
-            for (uint32_t i = 0; i < count; ++i, from += bytes)
-                std::memcpy(to.data() + ((uint64_t{row / n} * count + i) * n + row % n) * bytes, from, bytes);
+        for (uint64_t row = 0; row * row_bytes < rows.size(); ++row)
+            for (uint64_t i = 0; i < words; ++i, from += kWord)
+                std::memcpy(to.data() + ((row / n * words + i) * n + row % n) * kWord, from, kWord);
     }
 
     Uploader& uploader_;

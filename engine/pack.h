@@ -16,7 +16,7 @@ struct RowLayout {
     uint32_t units = 0;        // 2 * ceil(cols / 32)
     uint32_t unit_bytes = 0;   // 64 F32, 32 F16 and BF16, 16 Q8_0, 8 four bits each, 4 two bits each
     uint32_t scale_words = 0;  // 32-bit words of scales and what else a row has; 0 for plain types
-    uint32_t interleave = 1;   // rows whose units, and words of scales, alternate
+    uint32_t interleave = 1;   // rows whose words alternate
 
     uint64_t quant_bytes() const { return uint64_t{units} * unit_bytes; }
     uint64_t scale_bytes() const { return uint64_t{scale_words} * 4; }

@@ -27,11 +27,12 @@ void create_layouts(Device& device, const PipelineSpec& spec, Pipeline::Impl& im
     VK(vkCreateDescriptorSetLayout(handle, &set_info, nullptr, &set_layout));
     impl.set_layout = {handle, set_layout};
 
-    const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, spec.push_bytes};
+    const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                   spec.push_bytes + impl.interface.address_bytes};
     VkPipelineLayoutCreateInfo info{VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO};
     info.setLayoutCount = 1;
     info.pSetLayouts = &set_layout;
-    info.pushConstantRangeCount = spec.push_bytes > 0 ? 1 : 0;
+    info.pushConstantRangeCount = push.size > 0 ? 1 : 0;
     info.pPushConstantRanges = &push;
     VkPipelineLayout layout{};
     VK(vkCreatePipelineLayout(handle, &info, nullptr, &layout));

@@ -297,6 +297,7 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     caps.software = core.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     caps.shared_memory =
         caps.software || core.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+    caps.addresses = caps.software && v12.bufferDeviceAddress;
     caps.subgroup_size = subgroup.subgroupSize;
     caps.subgroup_size_pinned = v13.subgroupSizeControl && v13.computeFullSubgroups &&
                                 (subgroup_sizes.requiredSubgroupSizeStages &

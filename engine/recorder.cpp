@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cstring>
 
 #include "engine/buffer_impl.h"
@@ -59,6 +60,7 @@ struct Plan::Impl {
         uint64_t bytes;
         uint32_t slice;
     };
+    double longest_slice_seconds = 0;
     std::string label;
     std::shared_ptr<Trace> trace;
     std::vector<Mark> marks;
@@ -140,18 +142,27 @@ void Plan::run(const std::function<bool()>& cancelled) {
     Device::Impl& device = impl_->device->impl();
     const double begin = impl_->trace ? impl_->trace->now() : 0;
     uint64_t previous = 0;
+    auto done = std::chrono::steady_clock::now();
+    impl_->longest_slice_seconds = 0;
+    const auto wait = [&] {
+        device.wait(previous);
+        const auto now = std::chrono::steady_clock::now();
+        const double seconds = std::chrono::duration<double>(now - done).count();
+        impl_->longest_slice_seconds = std::max(impl_->longest_slice_seconds, seconds);
+        done = now;
+    };
     for (VkCommandBuffer slice : impl_->slices) {
         const uint64_t value = device.submit({slice});
         impl_->last_value = value;
         if (previous)
-            device.wait(previous);
+            wait();
         previous = value;
         if (cancelled && cancelled()) {
             device.wait(value);
             fail(Fault::cancelled, "The work is stopped on request.");
         }
     }
-    device.wait(previous);
+    wait();
     if (impl_->trace)
         impl_->tell(begin);
 }
@@ -166,6 +177,8 @@ void Plan::wait(uint64_t value) {
 uint32_t Plan::dispatches() const { return impl_->dispatches; }
 uint32_t Plan::barriers() const { return impl_->barriers; }
 uint32_t Plan::slices() const { return static_cast<uint32_t>(impl_->slices.size()); }
+
+double Plan::longest_slice_seconds() const { return impl_->longest_slice_seconds; }
 
 double Plan::gpu_seconds() const {
     const std::vector<double> ticks = impl_->ticks();
@@ -248,7 +261,8 @@ public:
         std::array<VkWriteDescriptorSet, 8> writes{};
         uint32_t count = 0;
         for (uint32_t i = 0; i < buffers.size(); ++i) {
-            if (!pipeline.interface.bindings[i].used)
+            const ShaderBinding& binding = pipeline.interface.bindings[i];
+            if (!binding.used || binding.by_address)
                 continue;
             infos[count] = {buffers[i].buffer->impl().buffer, buffers[i].offset, buffers[i].bytes};
             writes[count] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
@@ -438,6 +452,8 @@ Plan Recorder::finish() {
             Pipeline::Impl& pipeline = *command.pipeline;
             pipeline.compiled.get();
             uint64_t bytes = 0;
+            std::array<std::byte, 128> push = command.params;
+            uint32_t push_bytes = command.params_bytes;
             for (uint32_t i = 0; i < command.buffers; ++i) {
                 const ShaderBinding& binding = pipeline.interface.bindings[i];
                 if (!binding.used)
@@ -448,6 +464,12 @@ Plan Recorder::finish() {
                 assert(slices[i].bytes <= device_.capabilities().max_range_bytes);
                 writer.access(slices[i], binding.reads, binding.writes);
                 bytes += slices[i].bytes;
+                if (binding.by_address) {
+                    assert(push_bytes + sizeof(VkDeviceAddress) <= push.size());
+                    const VkDeviceAddress address = slices[i].buffer->impl().address + slices[i].offset;
+                    std::memcpy(push.data() + push_bytes, &address, sizeof address);
+                    push_bytes += sizeof address;
+                }
             }
             const bool indirect = command.kind == Command::dispatch_indirect;
             if (indirect)
@@ -459,9 +481,9 @@ Plan Recorder::finish() {
             vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.pipeline.get());
             vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout.get(),
                                     0, 1, &set, 0, nullptr);
-            if (command.params_bytes > 0)
+            if (push_bytes > 0)
                 vkCmdPushConstants(commands, pipeline.layout.get(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                                   command.params_bytes, command.params.data());
+                                   push_bytes, push.data());
             if (indirect)
                 vkCmdDispatchIndirect(commands, command.indirect.buffer->impl().buffer,
                                       command.indirect.offset);

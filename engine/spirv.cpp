@@ -10,20 +10,24 @@ namespace {
 
 // Opcodes and enumerants of the SPIR-V specification, section 3, by their names there.
 enum Op : uint32_t {
+    OpCapability = 17,
     OpTypeInt = 21,
     OpTypeFloat = 22,
     OpTypeVector = 23,
+    OpTypeArray = 28,
     OpTypeStruct = 30,
     OpTypePointer = 32,
+    OpConstant = 43,
     OpVariable = 59,
     OpDecorate = 71,
     OpMemberDecorate = 72,
 };
 enum Decoration : uint32_t { NonWritable = 24, NonReadable = 25, Binding = 33, Offset = 35 };
+enum Capability : uint32_t { PhysicalStorageBufferAddresses = 5347 };
 enum StorageClass : uint32_t { Uniform = 2, PushConstant = 9, StorageBuffer = 12 };
 
 struct Type {
-    uint32_t bytes = 0;            // scalars and vectors
+    uint32_t bytes = 0;            // scalars, vectors and arrays of them without gaps
     std::vector<uint32_t> members; // structs
     uint32_t pointee = 0;          // pointers
 };
@@ -44,7 +48,9 @@ ShaderInterface reflect(std::span<const uint32_t> words) {
         fail(Fault::internal, "A shader of %zu words is not SPIR-V.", words.size());
     std::unordered_map<uint32_t, Type> types;
     std::unordered_map<uint32_t, Decorated> decorated;
+    std::unordered_map<uint32_t, uint32_t> constants;
     ShaderInterface interface;
+    bool reads_addresses = false;
 
     for (size_t at = kHeaderWords; at < words.size();) {
         const uint32_t length = words[at] >> 16, op = words[at] & 0xffff;
@@ -55,6 +61,9 @@ ShaderInterface reflect(std::span<const uint32_t> words) {
         case OpTypeInt:
         case OpTypeFloat: types[arg(1)].bytes = arg(2) / 8; break;
         case OpTypeVector: types[arg(1)].bytes = types[arg(2)].bytes * arg(3); break;
+        case OpCapability: reads_addresses |= arg(1) == PhysicalStorageBufferAddresses; break;
+        case OpConstant: constants[arg(2)] = arg(3); break;
+        case OpTypeArray: types[arg(1)].bytes = types[arg(2)].bytes * constants[arg(3)]; break;
         case OpTypeStruct:
             for (uint32_t i = 2; i < length; ++i)
                 types[arg(1)].members.push_back(arg(i));
@@ -116,6 +125,14 @@ ShaderInterface reflect(std::span<const uint32_t> words) {
         }
         at += length;
     }
+    for (ShaderBinding& binding : interface.bindings)
+        if (reads_addresses && !binding.used) {
+            binding = {.used = true, .reads = true, .by_address = true};
+            interface.address_bytes += 8;
+        }
+    if (interface.push_bytes < interface.address_bytes)
+        fail(Fault::internal, "A shader has no push constants for the addresses that it reads.");
+    interface.push_bytes -= interface.address_bytes;
     return interface;
 }
 

@@ -11,9 +11,12 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
     const float attn_softcap = config.attn_softcap.value_or(0.0f);
     Ops& ops = model.ops();
 
+    const Slice& first_norm = weights.layers[0].input_layernorm;
     if (step.embed)
-        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale);
-    ops.rms_norm.record(recorder, a.stream, weights.layers[0].input_layernorm, a.normed, eps);
+        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale, first_norm,
+                         a.normed, eps);
+    else
+        ops.rms_norm.record(recorder, a.stream, first_norm, a.normed, eps);
     for (uint32_t i = 0; i < config.num_layers; ++i) {
         const LayerWeights& layer = weights.layers[i];
         const bool global = config.global_layers[i];

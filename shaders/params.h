@@ -44,6 +44,8 @@ struct EmbedParams {
     uint row_scales; // 32-bit words of scales in one row
     uint dst_stride; // floats
     float scale;
+    uint normed_stride;  // floats; with NORM
+    float eps;
 };
 
 struct RmsNormParams {
@@ -86,6 +88,12 @@ struct LinearParams {
     uint y_stride;    // floats
     uint y_first;     // column of y where this piece begins
     float softcap;    // 0 = none
+};
+
+// matmul_straight's.
+struct StraightParams {
+    LinearParams linear;
+    uint digits[16];  // 0 to 15
 };
 
 struct RopeStoreParams {

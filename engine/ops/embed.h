@@ -14,9 +14,12 @@ public:
     // rows: [dst.rows] shader::Row, every token below table.rows(). One dispatch a piece of the table.
     void record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
                 float scale);
+    // The same and normed[r] = rms_norm(dst[r], weight), as engine/ops/rms_norm.h says.
+    void record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
+                float scale, const Slice& weight, const Activation& normed, float eps);
 
 private:
-    Variants variants_;
+    Variants variants_, norm_variants_;
 };
 
 }  // namespace olivine

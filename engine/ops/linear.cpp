@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 
+#include "engine/block_format.h"
 #include "shaders/params.h"
 
 namespace olivine {
@@ -32,6 +33,7 @@ uint64_t value_bytes(uint32_t tokens, uint32_t cols) {
 Linear::Linear(Device& device)
     : variants_(device, "linear", 5, sizeof(shader::LinearParams)),
       packed_variants_(device, "linear", 6, sizeof(shader::LinearParams)),
+      straight_variants_(device, "linear", 5, sizeof(shader::StraightParams)),
       scale_variants_(device, "linear", 3, sizeof(shader::ScaleParams)) {}
 
 std::string Linear::work(DataType type, uint32_t tokens) {
@@ -62,9 +64,29 @@ void Linear::reserve(uint32_t tokens, uint32_t cols) {
         scratch_.emplace_back(variants_.device(), Arena::activations, bytes);
 }
 
-Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
+// Nothing: the driver lacks what matmul_straight needs, or would compile it for long.
+std::optional<Linear::Shape> Linear::straight_shape(DataType type, uint32_t tokens, uint32_t cols) const {
+    const Capabilities& caps = variants_.device().capabilities();
+    constexpr uint32_t kLanes = 8;
+    // Of one lane: about three seconds to compile, where Q8_0 has half of these types' code to a product.
+    const uint32_t code = is_blocks(type) || type == DataType::f16 ? 2 : 1;
+    const uint32_t most_cols = 4096 / code, most_products = 8192 / code;
+    // A table's values are loaded lane by lane: nothing gained, and 15 s to compile.
+    const bool table = is_blocks(type) && block_format(type).table;
+    if (!caps.addresses || !variants_.has(Rung::subgroup) || caps.subgroup_size != kLanes || table ||
+        cols > most_cols)
+        return {};
+    // Measured on lavapipe (Mesa 25.0), GFLOP/s of Q8_0 with 640 and 2048 columns for 1, 2, 4, 8 tokens:
+    // 40 and 28, 37 and 50, 66 and 50, 50 and 82; but eight take three times as long to compile as four.
+    const uint32_t each = std::min({4u, std::bit_ceil(tokens), std::bit_floor(most_products / cols)});
+    return Shape{"matmul_straight", kLanes, {cols, each}, kLanes, each};
+}
+
+Linear::Shape Linear::base_shape(DataType type, uint32_t tokens, uint32_t cols) const {
     const Capabilities& caps = variants_.device().capabilities();
     const uint32_t whole = cols % 16 == 0;
+    if (const std::optional<Shape> straight = straight_shape(type, tokens, cols))
+        return *straight;
     if (caps.software) {
         // Measured on lavapipe (Mesa 25.0), GFLOP/s of 270M's matrices: Q8_0, 1 token 7 to 9, from 8 tokens on
         // 20 (rows x tokens 4 x 4 9, 4 x 16 20, 2 x 8 6, 8 x 8 17); Q4_0 10 and 21. Two rows a lane are too few
@@ -83,12 +105,13 @@ Linear::Shape Linear::base_shape(uint32_t tokens, uint32_t cols) const {
     return {"matmul", lanes * lanes, {lanes, lanes, whole, 4, 4}, lanes * 4, lanes * 4};
 }
 
-std::optional<Linear::Shape> Linear::rung_shape(Rung rung, uint32_t cols, uint32_t tokens) const {
+std::optional<Linear::Shape> Linear::rung_shape(DataType type, Rung rung, uint32_t cols,
+                                                uint32_t tokens) const {
     const Capabilities& caps = variants_.device().capabilities();
     if (tokens <= kMaxDecodeTokens) {
         if (!variants_.has(Rung::subgroup))
             return {};
-        return base_shape(tokens, cols);
+        return base_shape(type, tokens, cols);
     }
     if (rung == Rung::int_dot || rung == Rung::fp16) {
         const uint32_t lanes = caps.max_threads < 256 ? 8 : 16;
@@ -133,7 +156,7 @@ std::optional<Rung> Linear::rung(DataType type, uint32_t cols, uint32_t tokens) 
     for (const Rung each : candidates(type, tokens)) {
         if (!rungs.has(each))
             continue;
-        const std::optional<Shape> shape = rung_shape(each, cols, tokens);
+        const std::optional<Shape> shape = rung_shape(type, each, cols, tokens);
         if (shape && shape->threads <= caps.max_threads && shape->shared_bytes <= caps.max_shared_bytes)
             return each;
     }
@@ -197,7 +220,8 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
     const bool geglu = epilogue == Epilogue::geglu;
     const RowLayout& layout = pieces.front().layout;
     const std::optional<Rung> with = rung(layout.type, layout.cols, x.rows);
-    Shape shape = with ? *rung_shape(*with, layout.cols, x.rows) : base_shape(x.rows, layout.cols);
+    Shape shape = with ? *rung_shape(layout.type, *with, layout.cols, x.rows)
+                       : base_shape(layout.type, x.rows, layout.cols);
     if (geglu && with == Rung::coopmat2) {
         constexpr uint32_t kMatRows = 1, kMatsRows = 4;  // of the constants
         shape.constants[kMatRows] /= 2;
@@ -208,15 +232,18 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
     std::string variant = shape.shader + "_" + shader_suffix(layout.type);
     if (geglu)
         variant += "_geglu";
+    const bool straight = shape.shader == "matmul_straight";
     if (with)
         variant += std::string("_") + name(*with);
-    else if (shape.shader != "matmul_direct")  // which shares nothing between threads
+    else if (!straight && shape.shader != "matmul_direct")  // which share nothing between threads
         variant += variants_.subgroup_suffix();
 
     const bool packs = with && x.rows > kMaxDecodeTokens;
     const Packed packed = packs ? pack(recorder, x, *with) : Packed{};
-    const Pipeline& pipeline =
-        (packs ? packed_variants_ : variants_).get(variant, shape.threads, shape.constants);
+    const Pipeline& pipeline = (packs      ? packed_variants_
+                                : straight ? straight_variants_
+                                           : variants_)
+                                   .get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : pieces) {
         const shader::LinearParams params{.rows = piece.rows,
                                           .cols = layout.cols,
@@ -234,6 +261,10 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
             recorder.dispatch(
                 pipeline, {piece.quants, piece.scales, packed.values, y.slice, bias, packed.scales},
                 params, grid);
+        else if (straight)
+            recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias},
+                              shader::StraightParams{params, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+                              grid);
         else
             recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias}, params,
                               grid);

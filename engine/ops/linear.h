@@ -1,7 +1,7 @@
 // y[t][m] = sum_k weight[m][k] * x[t][k], with an epilogue.
 // Shaders: shaders/matvec.comp for up to 16 tokens; beyond, shaders/matmul.comp; by rung, from 9 on,
 // matmul_packed.comp and matmul_coopmat.comp, whose activations row_scale.comp or block_scale.comp
-// pack; on software drivers matmul_direct.comp for any number
+// pack; on software drivers matmul_straight.comp or matmul_direct.comp for any number
 #pragma once
 
 #include <deque>
@@ -71,8 +71,9 @@ private:
     struct Packed {
         Slice values, scales;
     };
-    Shape base_shape(uint32_t tokens, uint32_t cols) const;
-    std::optional<Shape> rung_shape(Rung rung, uint32_t cols, uint32_t tokens) const;
+    Shape base_shape(DataType type, uint32_t tokens, uint32_t cols) const;
+    std::optional<Shape> straight_shape(DataType type, uint32_t tokens, uint32_t cols) const;
+    std::optional<Shape> rung_shape(DataType type, Rung rung, uint32_t cols, uint32_t tokens) const;
     Packed pack(Recorder& recorder, const Activation& x, Rung rung);
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue, float softcap);
@@ -80,7 +81,7 @@ private:
     void record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Slice& bias,
                 const Activation& x, const Activation& y, Epilogue epilogue, float softcap);
 
-    Variants variants_, packed_variants_, scale_variants_;
+    Variants variants_, packed_variants_, straight_variants_, scale_variants_;
     // Packed activations of the operation being run. The last is in use; plans that were recorded
     // earlier refer to those before.
     std::deque<Buffer> scratch_;

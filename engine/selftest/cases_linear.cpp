@@ -228,7 +228,8 @@ void add_linear_cases(std::vector<Case>& cases) {
     // A head over a whole vocabulary, with more rows than a grid has workgroups in a dimension.
     for (const DataType type : {DataType::q8_0, DataType::q4_0})
         add(cases, {.type = type, .rows = 262144, .cols = 640, .softcap = 30});
-    add(cases, {.type = DataType::f16, .rows = 131086, .cols = 2});
+    for (const uint32_t rows : {131086u, 262158u})
+        add(cases, {.type = DataType::f16, .rows = rows, .cols = 2});
     // A soft cap far out on its flat ends.
     for (const uint32_t tokens : {1u, 9u})
         for (const float size : {1.0f, 1e5f})

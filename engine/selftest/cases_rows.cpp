@@ -94,7 +94,7 @@ void build_layer_norm(Scene& scene, const Rows& shape, float size, float mean) {
 
 // ---- embed -----------------------------------------------------------------------------------------
 
-void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols) {
+void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols, bool norm) {
     const FileRows table = random_rows(type, vocab, cols, scene.seed);
     constexpr float kScale = 25.25f;  // a published sqrt(640), as bf16
     std::vector<shader::Row> rows;
@@ -108,10 +108,20 @@ void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols) {
             want.push_back(table.values[size_t{row.token} * cols + c] * double{kScale});
     const Matrix& matrix = scene.weight(table);
     const Slice ids = scene.input("rows", rows);
-    const Activation d = scene.output_rows("dst", static_cast<uint32_t>(rows.size()), cols,
-                                           std::move(want), {1e-13, 1e-5});
-    scene.record([&scene, &matrix, ids, d](Recorder& recorder) {
-        scene.ops.embed.record(recorder, matrix, ids, d, kScale);
+    const uint32_t count = static_cast<uint32_t>(rows.size());
+    const std::vector<float> weight = random_floats(cols, -1, 1, scene.seed + 2);
+    const std::vector<double> norms = rms_norm(std::span<const double>(want), weight, kEps);
+    const Activation d = scene.output_rows("dst", count, cols, std::move(want), {1e-13, 1e-5});
+    if (!norm) {
+        scene.record([&scene, &matrix, ids, d](Recorder& recorder) {
+            scene.ops.embed.record(recorder, matrix, ids, d, kScale);
+        });
+        return;
+    }
+    const Slice w = scene.input("weight", weight);
+    const Activation n = scene.output_rows("normed", count, cols, norms, kNormBar);
+    scene.record([&scene, &matrix, ids, d, w, n](Recorder& recorder) {
+        scene.ops.embed.record(recorder, matrix, ids, d, kScale, w, n, kEps);
     });
 }
 
@@ -245,11 +255,16 @@ void add_row_cases(std::vector<Case>& cases) {
             Case c = row_case("embed", type_suffix(type) + format_text(" 300x%u", cols),
                               cols == 640 || type == DataType::q4_k ? Quick::once : Quick::no,
                               [type, cols](Scene& s) {
-                                  build_embed(s, type, 300, cols);
+                                  build_embed(s, type, 300, cols, false);
                               });
             c.has_subgroup = false;
             c.wide = false;
             cases.push_back(std::move(c));
+            if (cols == 640 || cols == 35 || type == DataType::q4_k)
+                cases.push_back(row_case("embed", type_suffix(type) + format_text(" 300x%u and norm", cols),
+                                         cols == 640 ? Quick::once : Quick::no, [type, cols](Scene& s) {
+                                             build_embed(s, type, 300, cols, true);
+                                         }));
         }
 
     for (const DataType type : kTypes) {
@@ -310,7 +325,7 @@ void add_row_checks(std::vector<Case>& cases, const Workload& workload) {
     }));
     cases.push_back(row_case("embed", type_suffix(workload.table), Quick::no,
                              [type = workload.table](Scene& s) {
-                                 build_embed(s, type, 20, std::max(64u, block_elements(type)));
+                                 build_embed(s, type, 20, std::max(64u, block_elements(type)), true);
                              }));
 }
 

@@ -19,8 +19,12 @@
 //   groups                   a byte s and a byte t for 32 weights, or one byte for 16: s, or s | t << 4;
 //                            IQ4_XS: a byte s for 32
 //
-// Rows lie one after the other or, on drivers that run on the CPU, in groups of kInterleave rows whose
-// units, and words of scales, alternate.
+// Rows lie one after the other or, on drivers that run on the CPU, in groups of kInterleave rows whose words
+// alternate.
+//
+// With BY_ADDRESS defined, the eight lanes of a subgroup have the rows of such a group, and the shader sets
+// group_quants and group_scales to where the group begins. Every lane loads all lanes' words, and keeps its
+// own: of that lavapipe makes a single load of eight words (matmul_straight.comp).
 //
 // engine/matrix.cpp and engine/pack.cpp write this layout. The including shader defines exactly one
 // WEIGHT_* macro, and FORMAT_ID, the first of two constant ids that it does not use.
@@ -28,22 +32,70 @@
 layout(constant_id = FORMAT_ID + 1) const uint kInterleave = 1;
 
 #if defined(WEIGHT_F32)
-layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
-#elif defined(WEIGHT_F16) || defined(WEIGHT_BF16) || defined(WEIGHT_Q8_0)
-layout(binding = 0) readonly buffer Quants { uvec4 quants[]; };
-#elif defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
-layout(binding = 0) readonly buffer Quants { uvec2 quants[]; };
+const uint kUnitWords = 16;
+#elif defined(WEIGHT_F16) || defined(WEIGHT_BF16)
+const uint kUnitWords = 8;
+#elif defined(WEIGHT_Q8_0)
+const uint kUnitWords = 4;
+#else
+const uint kUnitWords = 2;
+#endif
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
+#define QUANTS uvec2
+const uint kPartWords = 2;
+#else
+#define QUANTS uvec4
+const uint kPartWords = 4;
+#endif
+const uint kUnitParts = kUnitWords / kPartWords;  // that a unit is loaded in
+
+#ifdef BY_ADDRESS
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Words { uvec4 words[]; };
+Words group_quants, group_scales;
+
+// The lane's word number `i` of a plane.
+uint lane_word(Words plane, uint i) {
+    const uvec4 a = plane.words[2 * i], b = plane.words[2 * i + 1];
+    const uint lane = gl_SubgroupInvocationID;
+    const uint low = lane == 0 ? a.x : lane == 1 ? a.y : lane == 2 ? a.z : a.w;
+    return lane == 4 ? b.x : lane == 5 ? b.y : lane == 6 ? b.z : lane == 7 ? b.w : low;
+}
+
+uint unit_word(uint row, uint i, uint count) { return lane_word(group_quants, i); }
+uint scale_word(uint row, uint i, uint count) { return lane_word(group_scales, i); }
+#else
+layout(binding = 0) readonly buffer Quants { QUANTS quants[]; };
+layout(binding = 0) readonly buffer QuantWords { uint quant_words[]; };
+#if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
+layout(binding = 1) readonly buffer Scales { uint scales[]; };
 #endif
 
-// Which of a plane's elements is number `i` of a row, when a row has `count`.
-uint element(uint row, uint i, uint count) {
-    if (kInterleave == 1)
-        return row * count + i;
+// Where word `i` of a row lies in a plane that has `count` words a row.
+uint word_at(uint row, uint i, uint count) {
     return (row / kInterleave * count + i) * kInterleave + row % kInterleave;
 }
 
+uint unit_word(uint row, uint i, uint count) { return quant_words[word_at(row, i, count)]; }
+#if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS)
+uint scale_word(uint row, uint i, uint count) { return scales[word_at(row, i, count)]; }
+#endif
+#endif
+
+// A part of a unit, of the kUnitParts in which it is loaded.
+QUANTS unit_part(uint row, uint unit, uint row_units, uint part) {
+#ifndef BY_ADDRESS
+    if (kInterleave == 1)
+        return quants[(row * row_units + unit) * kUnitParts + part];
+#endif
+    const uint first = unit * kUnitWords + part * kPartWords, count = row_units * kUnitWords;
+    return QUANTS(unit_word(row, first, count), unit_word(row, first + 1, count)
+#if !(defined(WEIGHT_Q4_0) || defined(WEIGHT_BLOCKS))
+                  , unit_word(row, first + 2, count), unit_word(row, first + 3, count)
+#endif
+    );
+}
+
 #ifdef WEIGHT_BLOCKS
-layout(binding = 1) readonly buffer Scales { uint scales[]; };
 layout(constant_id = FORMAT_ID) const uint kFormat = 10;  // enum DataType of engine/data_type.h
 const uint kQ4_1 = 5, kQ5_0 = 6, kQ5_1 = 7, kQ2_K = 8, kQ3_K = 9, kQ4_K = 10, kQ5_K = 11, kQ6_K = 12,
            kIQ4_NL = 13, kIQ4_XS = 14;
@@ -58,7 +110,6 @@ const uint kOffset = kFormat == kQ6_K ? 32u : kFormat == kQ5_0 ? 16u : kFormat =
 const float kCodebook[16] = float[](-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0,
                                     25.0, 38.0, 53.0, 69.0, 89.0, 113.0);
 
-uint scale_word(uint row, uint i, uint row_scales) { return scales[element(row, i, row_scales)]; }
 int signed_byte(uint word, uint i) { return int(word << (24 - 8 * i)) >> 24; }
 
 // d * s and m * t of a unit.
@@ -87,10 +138,7 @@ vec2 unit_scales(uint row, uint unit, uint row_units, uint row_scales) {
 }
 
 uvec2 unit_low_bits(uint row, uint unit, uint row_units) {
-    const uint at = element(row, unit, row_units);
-    if (!kTwoBits)
-        return quants[at];
-    return uvec2(quants[at / 2][at & 1u], 0);
+    return kTwoBits ? uvec2(unit_word(row, unit, row_units), 0) : unit_part(row, unit, row_units, 0);
 }
 
 uint unit_high_bits(uint row, uint unit, uint row_scales) {
@@ -117,10 +165,8 @@ vec4 unit_quants(uvec2 low, uint high, uint i) {
 #endif
 
 #if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
-layout(binding = 1) readonly buffer Scales { uint scales[]; };
-
 float block_scale(uint row, uint block, uint row_scales) {
-    const vec2 pair = unpackHalf2x16(scales[element(row, block / 2, row_scales)]);
+    const vec2 pair = unpackHalf2x16(scale_word(row, block / 2, row_scales));
     return (block & 1u) == 0u ? pair.x : pair.y;
 }
 
@@ -133,9 +179,9 @@ uint nibble_bytes(uint word) {
 // The 16 values of a unit before scaling, as int8, four a word.
 uvec4 weight16_bytes(uint row, uint unit, uint row_units) {
 #if defined(WEIGHT_Q8_0)
-    return quants[element(row, unit, row_units)];
+    return unit_part(row, unit, row_units, 0);
 #else
-    const uvec2 a = quants[element(row, unit, row_units)];
+    const uvec2 a = unit_part(row, unit, row_units, 0);
     return uvec4(nibble_bytes(a.x), nibble_bytes(a.x >> 16), nibble_bytes(a.y), nibble_bytes(a.y >> 16));
 #endif
 }
@@ -153,22 +199,30 @@ vec4 nibbles(uint word) {
     return vec4((uvec4(word) >> uvec4(0, 4, 8, 12)) & 15u) - 8.0;
 }
 
+// Words of a row in "quants".
+uint row_words(uint row_units) {
+#ifdef WEIGHT_BLOCKS
+    return kTwoBits ? row_units : row_units * 2;
+#else
+    return row_units * kUnitWords;
+#endif
+}
+
 // Fills w with the unit's values before scaling and returns their scale.
 float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[4]) {
-    const uint at = element(row, unit, row_units);
 #if defined(WEIGHT_F32)
     for (uint i = 0; i < 4; ++i)
-        w[i] = uintBitsToFloat(quants[at * 4 + i]);
+        w[i] = uintBitsToFloat(unit_part(row, unit, row_units, i));
     return 1.0;
 #elif defined(WEIGHT_F16)
-    const uvec4 a = quants[at * 2], b = quants[at * 2 + 1];
+    const uvec4 a = unit_part(row, unit, row_units, 0), b = unit_part(row, unit, row_units, 1);
     w[0] = vec4(unpackHalf2x16(a.x), unpackHalf2x16(a.y));
     w[1] = vec4(unpackHalf2x16(a.z), unpackHalf2x16(a.w));
     w[2] = vec4(unpackHalf2x16(b.x), unpackHalf2x16(b.y));
     w[3] = vec4(unpackHalf2x16(b.z), unpackHalf2x16(b.w));
     return 1.0;
 #elif defined(WEIGHT_BF16)
-    const uvec4 a = quants[at * 2], b = quants[at * 2 + 1];
+    const uvec4 a = unit_part(row, unit, row_units, 0), b = unit_part(row, unit, row_units, 1);
     w[0] = bf16_pair_of_words(a.x, a.y);
     w[1] = bf16_pair_of_words(a.z, a.w);
     w[2] = bf16_pair_of_words(b.x, b.y);
@@ -184,13 +238,13 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
 #else
     const float scale = block_scale(row, unit / 2, row_scales);  // asked for first, to wait less
 #if defined(WEIGHT_Q8_0)
-    const uvec4 a = quants[at];
+    const uvec4 a = unit_part(row, unit, row_units, 0);
     w[0] = signed_bytes(a.x);
     w[1] = signed_bytes(a.y);
     w[2] = signed_bytes(a.z);
     w[3] = signed_bytes(a.w);
 #else
-    const uvec2 a = quants[at];
+    const uvec2 a = unit_part(row, unit, row_units, 0);
     w[0] = nibbles(a.x);
     w[1] = nibbles(a.x >> 16);
     w[2] = nibbles(a.y);
@@ -202,25 +256,27 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
 
 // The scaled values of elements 4 * quad to 4 * quad + 3 of a row.
 vec4 weight4(uint row, uint quad, uint row_units, uint row_scales) {
-#if defined(WEIGHT_F32)
-    return uintBitsToFloat(quants[element(row, quad / 4, row_units) * 4 + (quad & 3u)]);
-#elif defined(WEIGHT_F16)
-    const uint at = element(row, quad / 4, row_units) * 2 + ((quad >> 1) & 1u), half_at = (quad & 1u) * 2;
-    return vec4(unpackHalf2x16(quants[at][half_at]), unpackHalf2x16(quants[at][half_at + 1]));
-#elif defined(WEIGHT_BF16)
-    const uint at = element(row, quad / 4, row_units) * 2 + ((quad >> 1) & 1u), half_at = (quad & 1u) * 2;
-    return bf16_pair_of_words(quants[at][half_at], quants[at][half_at + 1]);
-#elif defined(WEIGHT_BLOCKS)
     const uint unit = quad / 4;
+#if defined(WEIGHT_F32)
+    return uintBitsToFloat(unit_part(row, unit, row_units, quad & 3u));
+#elif defined(WEIGHT_F16) || defined(WEIGHT_BF16)
+    const uvec4 part = unit_part(row, unit, row_units, (quad >> 1) & 1u);
+    const uvec2 a = (quad & 1u) == 0u ? part.xy : part.zw;
+#if defined(WEIGHT_F16)
+    return vec4(unpackHalf2x16(a.x), unpackHalf2x16(a.y));
+#else
+    return bf16_pair_of_words(a.x, a.y);
+#endif
+#elif defined(WEIGHT_BLOCKS)
     const vec2 d = unit_scales(row, unit, row_units, row_scales);
     return unit_quants(unit_low_bits(row, unit, row_units), unit_high_bits(row, unit, row_scales),
                        quad & 3u) * d.x + d.y;
 #else
     const float scale = block_scale(row, quad / 8, row_scales);
 #if defined(WEIGHT_Q8_0)
-    return signed_bytes(quants[element(row, quad / 4, row_units)][quad & 3u]) * scale;
+    return signed_bytes(unit_part(row, unit, row_units, 0)[quad & 3u]) * scale;
 #else
-    return nibbles(quants[element(row, quad / 4, row_units)][(quad >> 1) & 1u] >> (16 * (quad & 1u))) * scale;
+    return nibbles(unit_part(row, unit, row_units, 0)[(quad >> 1) & 1u] >> (16 * (quad & 1u))) * scale;
 #endif
 #endif
 }

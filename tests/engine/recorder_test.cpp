@@ -4,6 +4,7 @@
 #include <catch2/generators/catch_generators_all.hpp>
 
 #include "engine/error.h"
+#include "engine/matrix.h"
 #include "tests/support/device.h"
 #include "engine/selftest/guarded.h"
 #include "engine/selftest/reference.h"
@@ -101,6 +102,16 @@ TEST_CASE("the recorder puts a barrier where one operation needs another, and on
         CHECK(words[256 + 63] == 1);
         CHECK(words[256 + 64] == 2);
         CHECK(words[511] == 0);
+    }
+    SECTION("what a shader reads at its address counts as read") {
+        const Matrix weight(test.device, DataType::f32, kCols, kCols);
+        test.ops.linear.record(recorder, weight, rows.row(1), rows.row(2));
+        test.ops.linear.record(recorder, weight, rows.row(2), rows.row(3));  // barrier
+        recorder.fill(rows.buffers[2].slice(), 0);                           // barrier
+        const bool by_address = recorder.dispatches().front().shader.find("straight") != std::string::npos;
+        CHECK(by_address == (test.device.capabilities().addresses &&
+                             test.device.capabilities().subgroup_size == 8));
+        CHECK(barriers() == 2);
     }
     SECTION("an indirect grid is read") {
         const Buffer scratch(test.device, Arena::activations, 4096);

@@ -37,6 +37,17 @@ TEST_CASE("reflection reads bindings, their access and push constants", "[cpu][s
     // Plain types have no scales.
     CHECK(!reflect(spirv("embed_f16")).bindings[1].used);
     CHECK(reflect(spirv("embed_q8_0")).bindings[1].used);
+    // Buffers without a binding are read at their addresses.
+    const ShaderInterface straight = reflect(spirv("matmul_straight_q8_0"));
+    REQUIRE(straight.bindings.size() == 5);
+    CHECK(straight.push_bytes == sizeof(shader::StraightParams));
+    CHECK(straight.address_bytes == 24);
+    for (uint32_t i = 0; i < 5; ++i) {
+        CHECK(straight.bindings[i].used);
+        CHECK(straight.bindings[i].by_address == (i < 3));
+        CHECK(straight.bindings[i].reads);
+        CHECK(straight.bindings[i].writes == (i == 3));
+    }
     // Matrices, and functions of their elements, one of which writes.
     const ShaderInterface matrices = reflect(spirv("attention_f32_coopmat2"));
     REQUIRE(matrices.bindings.size() == 5);
@@ -48,7 +59,8 @@ TEST_CASE("reflection reads bindings, their access and push constants", "[cpu][s
 }
 
 TEST_CASE("reflection survives damaged words", "[cpu][spirv]") {
-    const std::string shader = GENERATE("rms_norm", "attention_f16_subgroup", "matvec_q4_0_geglu");
+    const std::string shader = GENERATE("rms_norm", "attention_f16_subgroup", "matvec_q4_0_geglu",
+                                        "matmul_straight_f32");
     const std::span<const uint32_t> good = spirv(shader);
     for (size_t length = 0; length < good.size(); ++length)
         reflect_anything(good.first(length));

@@ -76,7 +76,9 @@ mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' inc
     '/reduce_scratch\[gl_SubgroupID\]/{n;s/barrier();/         /}'
 mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' attention.comp \
     's/slot + 1 == p.capacity/slot == p.capacity/'
-mutate subgroup lavapipe "the last row of a tile is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \
+mutate subgroup lavapipe "the last row is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \
+    matmul_straight.comp 's/row < p.rows/row + 1 < p.rows/'
+mutate tier0 lavapipe "the last row of a tile is lost" '^linear/tier0/q8_0 35x160, 70 tokens' \
     matmul_direct.comp 's/rows\[r\] < p.rows/rows[r] + 1 < p.rows/'
 mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/33 ids' sample.comp \
     's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'

@@ -53,6 +53,34 @@ TEST_CASE("embed looks rows up and scales them", "[op][embed]") {
     CHECK(d.intact());
 }
 
+TEST_CASE("embed norms what it looks up", "[op][embed]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const DataType type = GENERATE(DataType::f32, DataType::q8_0, DataType::q4_0, DataType::q4_k);
+    const uint32_t cols = GENERATE(1u, 35u, 96u, 256u, 640u, 5376u);
+    if (cols % block_elements(type) != 0)
+        return;
+    CAPTURE(variant, name(type), cols);
+    OpTest test(variant);
+    const FileRows table = random_rows(type, 19, cols, 1);
+    const std::vector<uint32_t> tokens = {18, 0, 7, 7, 1};
+    const std::vector<float> weight = random_floats(cols, -1, 1, 4);
+    const Matrix matrix = upload(test.device, table);
+    Guarded rows = guarded(test.device, rows_for(tokens)), w = guarded(test.device, weight);
+    GuardedRows d(test.device, 5, cols), n(test.device, 5, cols);
+
+    run(test.device, [&](Recorder& recorder) {
+        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), kScale, w.slice(),
+                              n.activation(), 1e-6f);
+    });
+
+    const std::vector<double> want = lookup(table, tokens);
+    CHECK(nmse(want, d.read()) < 1e-13);
+    // As rms_norm's own test: measured up to 2e-14.
+    CHECK(nmse(rms_norm(std::span<const double>(want), weight, 1e-6), n.read()) < 1e-12);
+    CHECK(d.intact());
+    CHECK(n.intact());
+}
+
 TEST_CASE("embed finds rows in every piece of a table", "[op][embed]") {
     const DataType type = GENERATE(DataType::bf16, DataType::q8_0);
     CAPTURE(name(type));

@@ -1,4 +1,4 @@
-// The shaders matvec, matmul and matmul_direct, and those of the rungs above (matmul_packed,
+// The shaders matvec, matmul, matmul_direct and matmul_straight, and those of the rungs above (matmul_packed,
 // matmul_coopmat, row_scale, block_scale), through engine/ops/linear.h.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
@@ -245,8 +245,9 @@ TEST_CASE("linear with a soft cap", "[op][linear]") {
 
 TEST_CASE("linear with more rows than one dimension of a grid takes", "[op][linear]") {
     OpTest test("all rungs");
-    // Four rows a workgroup and 32768 workgroups a dimension: 131,072 and some.
-    const FileRows weight = random_rows(DataType::f16, 131086, 2, 13);
+    // Four or eight rows a workgroup and 32768 workgroups a dimension: 131,072 or 262,144, and some.
+    const uint32_t rows = GENERATE(131086u, 262158u);
+    const FileRows weight = random_rows(DataType::f16, rows, 2, 13);
     const Matrix matrix = upload(test.device, weight);
     for (const uint32_t tokens : {1u, 9u})
         check(test.device, test.ops.linear, matrix, weight.values, tokens);
