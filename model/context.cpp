@@ -52,13 +52,14 @@ void validate(const SamplerOptions& options) {
 }
 
 Context::Context(Model& model, const ContextOptions& options)
-    : model_(model), sequences_(options.sequences),
-      cache_(model.device(), model.config(), options), held_(options.sequences) {
-    assert(sequences_ > 0 && sequences_ <= kMaxSequences);
+    : model_(model), sequences_(options.sequences), step_rows_(step_rows(options)),
+      cache_(model.device(), model.config(), options), pace_(cache_.max_chunk()), held_(options.sequences),
+      written_(options.sequences) {
+    assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
     Device& device = model.device();
     const Config& config = model.config();
     const HeadShape shape = cache_.shape();
-    const uint32_t rows = std::max(cache_.max_chunk(), sequences_);
+    const uint32_t rows = std::max(cache_.max_chunk(), step_rows_);
     const uint32_t mask_words = Sampling::mask_words(config.vocab_size);
     buffers_.reserve(16);  // slices point at elements
     const auto buffer = [&](uint64_t bytes) {
@@ -77,26 +78,26 @@ Context::Context(Model& model, const ContextOptions& options)
     activations_.hidden = activation(config.intermediate_size);
     activations_.q = buffer(uint64_t{rows} * shape.heads * shape.padded_dim() * 4);
 
-    const uint32_t logit_rows = std::max(sequences_, kHeadRows);
+    const uint32_t logit_rows = std::max(step_rows_, kHeadRows);
     const uint32_t stride = bindable_stride(config.vocab_size);
     logits_ = {buffer(uint64_t{logit_rows} * stride * 4), logit_rows, config.vocab_size, stride};
     head_input_ = {buffer(Activation::bytes_of(kHeadRows, config.hidden_size)), kHeadRows,
                    config.hidden_size, Activation::stride_of(config.hidden_size)};
     model.ops().linear.reserve(rows, widest_linear(config));
-    scratch_ = {buffer(Attention::parts_bytes(shape, sequences_)),
-                buffer(Attention::arrivals_bytes(shape, sequences_))};
+    scratch_ = {buffer(Attention::parts_bytes(shape, step_rows_)),
+                buffer(Attention::arrivals_bytes(shape, step_rows_))};
 
     host_rows_ =
         Buffer(device, Arena::activations, rows * sizeof(shader::Row), HostAccess::mapped);
     rows_ = Buffer(device, Arena::activations, rows * sizeof(shader::Row));
-    decode_rows_ = Buffer(device, Arena::activations, sequences_ * sizeof(shader::Row));
+    decode_rows_ = Buffer(device, Arena::activations, step_rows_ * sizeof(shader::Row));
     grid_ = Buffer(device, Arena::activations, sizeof(shader::GridArguments));
-    params_ = Buffer(device, Arena::activations, sequences_ * sizeof(shader::SampleParams));
-    seen_ = Buffer(device, Arena::activations, uint64_t{sequences_} * mask_words * 4);
-    allowed_ = Buffer(device, Arena::activations, uint64_t{sequences_} * mask_words * 4);
-    peaks_ = Buffer(device, Arena::activations, uint64_t{sequences_} * Sampling::kShards * 8);
-    chosen_ = Buffer(device, Arena::activations, sequences_ * 4);
-    history_ = Buffer(device, Arena::activations, Advance::history_bytes(sequences_),
+    params_ = Buffer(device, Arena::activations, step_rows_ * sizeof(shader::SampleParams));
+    seen_ = Buffer(device, Arena::activations, uint64_t{step_rows_} * mask_words * 4);
+    allowed_ = Buffer(device, Arena::activations, uint64_t{step_rows_} * mask_words * 4);
+    peaks_ = Buffer(device, Arena::activations, uint64_t{step_rows_} * Sampling::kShards * 8);
+    chosen_ = Buffer(device, Arena::activations, step_rows_ * 4);
+    history_ = Buffer(device, Arena::activations, Advance::history_bytes(step_rows_),
                       HostAccess::mapped);
 }
 
@@ -116,10 +117,15 @@ Activations Context::activations(uint32_t rows) const {
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     leave(sequence);
     std::vector<int32_t>& held = held_[sequence];
-    const uint32_t now = static_cast<uint32_t>(held.size());
-    if (length < now)
-        held.resize(cache_.can_rewind(now, length) ? length : 0);
+    if (length < held.size())
+        held.resize(cache_.can_rewind(written_[sequence], length) ? length : 0);
+    if (held.empty())
+        written_[sequence] = 0;
     return static_cast<uint32_t>(held.size());
+}
+
+void Context::wrote(uint32_t sequence, uint32_t length) {
+    written_[sequence] = std::max(written_[sequence], length);
 }
 
 void Context::require(uint32_t length) {
@@ -203,8 +209,7 @@ Plan& Context::sample_plan(uint32_t sequence) {
     return plan;
 }
 
-Plan& Context::decode_plan() {
-    const uint32_t rows = static_cast<uint32_t>(decoding_.size());
+Plan& Context::decode_plan(uint32_t rows) {
     Plan& plan = plans_[{decode_kind, rows, 0}];
     if (plan)
         return plan;
@@ -273,13 +278,17 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     if (picture)
         place_picture(tokens[0]);
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
+    const bool first = plan.longest_slice_seconds() == 0;
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
         const uint32_t last_visible = picture ? begin + count - 1 : begin + i;
         rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, sequence, last_visible};
     }
+    wrote(sequence, begin + count);
     plan.run(cancelled);
+    if (!picture)
+        pace_.measured(count, plan.longest_slice_seconds(), first);
     held.insert(held.end(), tokens.begin(), tokens.end());
 }
 
@@ -344,7 +353,9 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
                 seen[r * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
         };
         std::for_each(held_[rows[r].sequence].begin(), held_[rows[r].sequence].end(), see);
-        see(static_cast<int32_t>(at[r].token));
+        for (size_t before = 0; before <= r; ++before)
+            if (at[before].sequence == at[r].sequence)
+                see(static_cast<int32_t>(at[before].token));
         allowed.insert(allowed.end(), rows[r].allowed.begin(), rows[r].allowed.end());
         keys = std::max(keys, at[r].position + 1);
     }
@@ -380,12 +391,48 @@ std::span<const int32_t> Context::step() {
         laid_out_ = true;
     }
     require(longest);
-    for (const Decoding& each : decoding_)  // whose keys and values the step writes
+    for (const Decoding& each : decoding_) {  // whose keys and values the step writes
         held_[each.sequence].push_back(each.drawn);
-    run_and_read(decode_plan(), decoding_);
+        wrote(each.sequence, static_cast<uint32_t>(held_[each.sequence].size()));
+    }
+    run_and_read(decode_plan(static_cast<uint32_t>(decoding_.size())), decoding_);
     drawn_.clear();
     for (const Decoding& each : decoding_)
         drawn_.push_back(each.drawn);
+    return drawn_;
+}
+
+std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
+    assert(decoding_.size() == 1 && drafts.size() < step_rows_);
+    if (drafts.empty())
+        return step();
+    Decoding& one = decoding_.front();
+    std::vector<int32_t>& held = held_[one.sequence];
+    if (held.size() + drafts.size() >= context())
+        fail(Fault::bad_input, "The context is full: %zu guesses do not fit behind %zu of %u tokens.",
+             drafts.size(), held.size(), context());
+    // A row a guess, at the positions that they would have.
+    std::vector<Decoding> rows(drafts.size() + 1, one);
+    std::vector<shader::Row> at;
+    for (size_t r = 0; r < rows.size(); ++r) {
+        const uint32_t position = static_cast<uint32_t>(held.size() + r);
+        at.push_back({static_cast<uint32_t>(r == 0 ? one.drawn : drafts[r - 1]), position, one.sequence,
+                      position});
+    }
+    laid_out_ = false;
+    lay_out(rows, at);
+    require(static_cast<uint32_t>(held.size() + rows.size()));
+    wrote(one.sequence, static_cast<uint32_t>(held.size() + rows.size()));
+    run_and_read(decode_plan(static_cast<uint32_t>(rows.size())), rows);
+    // Each row has drawn with the random numbers of its position. While the guess is what was drawn, the
+    // next row has seen what it would have seen anyway; what lies behind a wrong one is written over.
+    held.push_back(one.drawn);
+    drawn_ = {rows[0].drawn};
+    for (size_t r = 0; r < drafts.size() && drafts[r] == drawn_.back(); ++r) {
+        held.push_back(drafts[r]);
+        drawn_.push_back(rows[r + 1].drawn);
+    }
+    one.drawn = drawn_.back();
     return drawn_;
 }
 
@@ -419,6 +466,7 @@ void Context::pretend(uint32_t sequence, uint32_t length) {
         model_.ops().random_fill.record(recorder, cache_.layer(i), i * 2, 1.0f);
     recorder.finish().run();
     held_[sequence].assign(length, 0);
+    wrote(sequence, length);
 }
 
 }  // namespace olivine

@@ -8,6 +8,7 @@
 #include "engine/recorder.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/pace.h"
 
 namespace olivine {
 
@@ -64,6 +65,10 @@ public:
     // all soft tokens of one picture.
     uint32_t chunk_at(std::span<const int32_t> tokens, uint32_t most) const;
 
+    // As many as keep each submission short, by the times of the chunks so far: what prompts run by
+    // that nobody asked to cut otherwise.
+    uint32_t pace() const { return pace_.tokens(); }
+
     // Runs one chunk (what chunk_at says) of a sequence, whose ids have passed check(). With `last_logits`, the logits of its
     // last token are left in row `sequence` of logits().
     void prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
@@ -91,6 +96,11 @@ public:
     // Those that decode, in the order of step()'s ids.
     std::vector<uint32_t> decoding() const;
     std::span<const int32_t> step();
+    // The same for the only sequence that decodes, with guesses of the ids that follow the drawn one, at
+    // most options.drafts: checks all in one step and returns what so many step()s would have drawn, an id for
+    // each guess that was right, and one more. Rounding may differ where a device computes several rows
+    // by another shader. Throws bad_input when the guesses do not fit the context.
+    std::span<const int32_t> step_with(std::span<const int32_t> drafts);
 
     // Dispatches of one decode step, 0 before the first.
     uint32_t dispatches_per_step() const;
@@ -116,11 +126,12 @@ private:
         int32_t drawn = 0;              // not in the cache yet
     };
     Activations activations(uint32_t rows) const;
+    void wrote(uint32_t sequence, uint32_t length);
     void require(uint32_t length);
     Plan& prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence);
     void place_picture(int32_t id);
     Plan& head_plan(uint32_t first, uint32_t count);
-    Plan& decode_plan();
+    Plan& decode_plan(uint32_t rows);
     Plan& sample_plan(uint32_t sequence);
     void record_sampling(Recorder& recorder, const Activation& logits);
     void lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at);
@@ -128,11 +139,15 @@ private:
     Activation logits_row(uint32_t sequence) const;
 
     Model& model_;
-    uint32_t sequences_;
+    uint32_t sequences_, step_rows_;
     KvCache cache_;
     uint32_t plans_generation_ = 0;
     std::map<PlanKey, Plan> plans_;
+    Pace pace_;
     std::vector<std::vector<int32_t>> held_;
+    // Positions of a sequence that the rings have taken since it was empty: held_'s, and those of a chunk that was
+    // stopped, of guesses that were wrong, and of what a rewind has let go.
+    std::vector<uint32_t> written_;
 
     std::vector<Buffer> buffers_;
     Activations activations_;

@@ -16,13 +16,43 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 Generator::Generator(Model& model, const ContextOptions& options)
-    : model_(model), context_(model, options) {
+    : model_(model), context_(model, options), drafts_(options.drafts) {
     const uint32_t vocab = model.config().vocab_size;
     allowed_.assign(Sampling::mask_words(vocab), 0xffffffffu);
     for (const std::optional<int32_t>& id :
          {model.config().boi_id, model.config().eoi_id, model.config().image_token_id})
         if (id)
             forbid(std::span(&*id, 1));
+}
+
+// One step of the only sequence that decodes, with guesses while they pay.
+std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request,
+                                               const GenerateResult& result, DraftLength& length) {
+    const uint32_t sequence = context_.decoding().front();
+    uint32_t most = length.next();
+    // A step gives one id more than were guessed right.
+    if (request.max_tokens > 0)
+        most = std::min(most, request.max_tokens - static_cast<uint32_t>(result.ids.size()) - 1);
+    // The last position is left to a step without guesses: a full context ends the answer.
+    const size_t room = context_.context() - context_.tokens(sequence).size();
+    most = static_cast<uint32_t>(std::min<size_t>(most, room > 2 ? room - 2 : 0));
+    std::vector<int32_t> drafts;
+    if (most > 0) {
+        std::vector<int32_t> text = context_.tokens(sequence);
+        text.push_back(result.ids.back());
+        drafts = look_up(text, most);
+    }
+    const uint64_t recordings = model_.device().counters().recordings;
+    const auto begin = std::chrono::steady_clock::now();
+    const std::span<const int32_t> drawn = context_.step_with(drafts);
+    const std::vector<int32_t> ids(drawn.begin(), drawn.end());
+    const uint32_t drafted = static_cast<uint32_t>(drafts.size());
+    const uint32_t accepted = static_cast<uint32_t>(ids.size()) - 1;
+    const bool recorded = model_.device().counters().recordings != recordings;
+    length.measured(drafted, accepted, recorded ? 0 : seconds_since(begin));
+    stats_.drafted_tokens += drafted;
+    stats_.accepted_tokens += accepted;
+    return ids;
 }
 
 void Generator::forbid(std::span<const int32_t> ids) {
@@ -65,7 +95,7 @@ std::vector<GenerateResult> Generator::generate(
         try {
             uint32_t count = 0;
             for (size_t done = 0; done < rest.size(); done += count) {
-                count = context_.chunk_at(rest.subspan(done), context_.max_chunk());
+                count = context_.chunk_at(rest.subspan(done), context_.pace());
                 context_.prefill(s, rest.subspan(done, count), done + count == rest.size(), cancelled);
             }
         } catch (const Error& error) {
@@ -103,10 +133,20 @@ std::vector<GenerateResult> Generator::generate(
     };
     for (uint32_t s = 0; s < requests.size(); ++s)
         take(s, context_.join(s, requests[s].sampler, allowed_));
+    DraftLength length(drafts_);
     for (;;) {
         const std::vector<uint32_t> sequences = context_.decoding();
         if (sequences.empty())
             break;
+        if (sequences.size() == 1 && drafts_ > 0) {
+            const uint32_t s = sequences.front();
+            for (const int32_t id : guess_and_step(requests[s], results[s], length)) {
+                take(s, id);
+                if (context_.decoding().empty())
+                    break;  // a stop id: nothing follows it
+            }
+            continue;
+        }
         const std::span<const int32_t> drawn = context_.step();
         const std::vector<int32_t> ids(drawn.begin(), drawn.end());
         for (size_t i = 0; i < ids.size(); ++i)

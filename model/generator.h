@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/context.h"
+#include "model/speculation.h"
 
 namespace olivine {
 
@@ -27,13 +28,16 @@ struct GenerateStats {
     uint32_t prompt_tokens = 0;   // all prompts together
     uint32_t cached_tokens = 0;   // of them, found in the cache
     uint32_t drawn_tokens = 0;
+    uint32_t drafted_tokens = 0;  // guessed
+    uint32_t accepted_tokens = 0; // of them, right
     double prefill_seconds = 0;
     double decode_seconds = 0;
 };
 
 class Generator {
 public:
-    // options.sequences: how many prompts a batch can have.
+    // options.sequences: how many prompts a batch can have. options.drafts: ids that a step guesses at
+    // most, while one prompt runs alone and guessing pays (model/speculation.h); 0 = it never guesses.
     Generator(Model& model, const ContextOptions& options);
 
     // Answers up to sequences() prompts side by side. Prompt i uses sequence i of the context; the
@@ -56,8 +60,12 @@ public:
     Model& model() { return model_; }
 
 private:
+    std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
+                                        DraftLength& length);
+
     Model& model_;
     Context context_;
+    uint32_t drafts_;
     std::vector<uint32_t> allowed_;  // [vocab] bits
     GenerateStats stats_;
 };

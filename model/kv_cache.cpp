@@ -76,11 +76,11 @@ void KvCache::reserve(uint32_t length) {
     ++generation_;
 }
 
-bool KvCache::can_rewind(uint32_t length, uint32_t kept) const {
-    assert(kept <= length);
-    // A ring holds the last window + max_chunk - 1 positions before `length`; position `kept` sees
+bool KvCache::can_rewind(uint32_t written, uint32_t kept) const {
+    assert(kept <= written);
+    // A ring holds the last window + max_chunk - 1 positions before `written`; position `kept` sees
     // the window - 1 before it.
-    return length - kept <= max_chunk_ || length <= max_chunk_;
+    return written - kept <= max_chunk_;
 }
 
 }  // namespace olivine

@@ -32,18 +32,19 @@ uint64_t rope_bytes(const Config& config, uint32_t context) {
 
 uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
     const uint32_t context = context_length(config, options.context);
-    const uint32_t rows = std::max(chunk_length(context), options.sequences);
+    const uint32_t steps = step_rows(options);
+    const uint32_t rows = std::max(chunk_length(context), steps);
     const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
     const uint32_t qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
     return 3 * Activation::bytes_of(rows, config.hidden_size) + Activation::bytes_of(rows, qkv) +
            Activation::bytes_of(rows, shape.heads * shape.head_dim) +
            Activation::bytes_of(rows, config.intermediate_size) +
            uint64_t{rows} * shape.heads * shape.padded_dim() * 4 +
-           Activation::bytes_of(std::max(options.sequences, Context::kHeadRows), config.vocab_size) +
+           Activation::bytes_of(std::max(steps, Context::kHeadRows), config.vocab_size) +
            Activation::bytes_of(Context::kHeadRows, config.hidden_size) +
            Linear::scratch_bytes(rows, widest_linear(config)) +
-           Attention::parts_bytes(shape, options.sequences) +
-           options.sequences * uint64_t{Sampling::mask_words(config.vocab_size)} * 8;
+           Attention::parts_bytes(shape, steps) +
+           steps * uint64_t{Sampling::mask_words(config.vocab_size)} * 8;
 }
 
 ModelBytes with_context(const Config& config, uint64_t matrices, const ContextOptions& options) {

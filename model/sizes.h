@@ -1,6 +1,7 @@
 // How many bytes a model needs, told before anything is allocated.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine/data_type.h"
@@ -20,6 +21,7 @@ constexpr uint32_t kMaxSequences = 16;
 struct ContextOptions {
     uint32_t context = 0;  // positions a sequence; 0 = min(model's, 8192)
     uint32_t sequences = 1;  // at most kMaxSequences
+    uint32_t drafts = 0;     // ids that one step may check behind the drawn one, fewer than kMaxSequences
     KvType kv = KvType::f16;
 };
 
@@ -27,6 +29,11 @@ struct ContextOptions {
 uint32_t context_length(const Config& config, uint32_t asked);
 // Longest chunk for a context: min(kMaxChunk, context).
 uint32_t chunk_length(uint32_t context);
+
+// Rows of a decode step, at most.
+constexpr uint32_t step_rows(const ContextOptions& options) {
+    return std::max(options.sequences, options.drafts + 1);
+}
 
 struct ModelBytes {
     uint64_t weights = 0;  // packed on the device, norms and RoPE tables included

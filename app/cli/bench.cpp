@@ -148,7 +148,7 @@ std::vector<int32_t> Bench::random_tokens(uint32_t count) {
 void Bench::prefill(uint32_t tokens, uint32_t sequence) {
     const std::vector<int32_t> ids = random_tokens(tokens);
     for (uint32_t done = 0; done < tokens;) {
-        const uint32_t count = std::min(tokens - done, context_.max_chunk());
+        const uint32_t count = std::min(tokens - done, context_.pace());
         context_.prefill(sequence, std::span(ids).subspan(done, count), done + count == tokens,
                          platform::interrupted);
         done += count;

@@ -53,6 +53,8 @@ void Conversation::report() {
                     stats.prompt_tokens, stats.cached_tokens,
                     per_second(run, stats.prefill_seconds), stats.drawn_tokens,
                     per_second(steps, stats.decode_seconds), chat_.context_used(), context));
+    if (stats.drafted_tokens > 0)
+        note(format_text("%u tokens guessed, %u of them right", stats.drafted_tokens, stats.accepted_tokens));
 }
 
 }  // namespace olivine

@@ -155,6 +155,14 @@ void add_context_flags(CLI::App& app, Flags& flags) {
 }
 
 void add_answer_flags(CLI::App& app, Flags& flags) {
+    constexpr uint32_t kDrafts = 7;  // with the drawn id, what matvec takes at once for one reading
+    add_text(app, "--speculate", "off|lookup",
+             "Guess the next words from what the text has had before, and check them in one step; default: off",
+             [&](const std::string& text) {
+                 if (text != "off" && text != "lookup")
+                     fail_usage("--speculate is '%s'; it is off or lookup.", text.c_str());
+                 flags.context.drafts = text == "off" ? 0 : kDrafts;
+             });
     SamplerOptions& sampler = flags.sampler;
     add_text(app, "-n,--max-tokens", "N", "Tokens of an answer at most; default: no limit",
              [&](const std::string& text) {

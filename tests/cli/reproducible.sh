@@ -17,6 +17,9 @@ random=$(ask -v)
 seed=$(sed -n 's/^olivine: seed \([0-9]*\)$/\1/p' "$scratch/err")
 check "a random seed is said" -n "$seed"
 check "and gives the same again" "$(ask --seed "$seed")" = "$random"
+twice() { printf 'What is Olivine?\nWhat is Olivine?\n' | "$olivine" chat --temp 0 "$@" 2>"$scratch/err"; }
+check "guesses change no answer" "$(twice)" = "$(twice --speculate lookup -v)"
+says "tokens guessed, [1-9][0-9]* of them right$"
 check "temperature 0 needs no seed" "$(ask --temp 0)" = "$(ask --temp 0)"
 check "one candidate is the likeliest" "$(ask --top-k 1)" = "$(ask --temp 0)"
 

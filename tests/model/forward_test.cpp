@@ -181,6 +181,49 @@ TEST_CASE("rewinding keeps what the rings still hold", "[model]") {
           kTolerance);
 }
 
+TEST_CASE("a rewind knows what the rings have taken besides the text that is left", "[model]") {
+    const Golden golden("tiny-mqa");
+    Loaded loaded(golden.folder);
+    const uint32_t vocab = loaded.model.config().vocab_size;
+    Context context(loaded.model, {.context = 1400, .drafts = 7}), fresh(loaded.model, {.context = 1400});
+    REQUIRE(context.max_chunk() == 512);
+    std::vector<int32_t> tokens(1100);
+    for (size_t i = 0; i < tokens.size(); ++i)
+        tokens[i] = static_cast<int32_t>((i * i + 7 * i) % (vocab - 5));
+    const std::span<const int32_t> all(tokens);
+    loaded.model.forward(context, 0, all, true);
+    SECTION("rewound twice") {
+        REQUIRE(context.rewind(0, 700) == 700);
+        loaded.model.forward(context, 0, all.first(10), true);
+        CHECK(context.rewind(0, 560) == 0);  // 150 back from 710, but 540 back from 1100
+        CHECK(context.rewind(0, 0) == 0);
+        loaded.model.forward(context, 0, all.first(600), true);
+        CHECK(context.rewind(0, 300) == 300);
+    }
+    SECTION("guesses that were wrong") {
+        context.join(0, {});
+        std::vector<int32_t> drafts(7);
+        int32_t drawn = context.step().front();
+        for (int32_t& draft : drafts)
+            draft = (drawn = (drawn + 1) % 50);
+        context.step_with(drafts);
+        const uint32_t held = static_cast<uint32_t>(context.tokens(0).size());
+        REQUIRE(held == 1102);
+        CHECK(context.rewind(0, 1109 - 512) == 1109 - 512);
+        const std::vector<float> again = loaded.model.forward(context, 0, all.subspan(597, 100), false);
+        const std::vector<float> first = loaded.model.forward(fresh, 0, all.first(697), false);
+        CHECK(max_abs_difference({first.begin() + static_cast<ptrdiff_t>(size_t{597} * vocab), first.end()},
+                                 again) <= kTolerance);
+    }
+    SECTION("guesses that were wrong, one position too far") {
+        context.join(0, {});
+        context.step();
+        context.step_with(std::vector<int32_t>(7, 1));
+        REQUIRE(context.tokens(0).size() < 1109);
+        CHECK(context.rewind(0, 1109 - 513) == 0);
+    }
+}
+
 TEST_CASE("a warm decode step records, updates and allocates nothing", "[model]") {
     const Golden golden("tiny-mqa");
     Loaded loaded(golden.folder);

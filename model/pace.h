@@ -1,0 +1,43 @@
+// How many tokens of a prompt run together, so that no submission keeps the device for long.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+namespace olivine {
+
+// What else draws on the device waits for a whole submission, and systems give a driver up that is silent
+// for seconds. So chunks begin short and follow the measured time of a submission, which is a layer's.
+class Pace {
+public:
+    static constexpr uint32_t kFirst = 64, kLeast = 8;  // tokens
+    static constexpr double kSeconds = 0.1;             // of a submission, at most
+
+    // most: tokens that the context runs at once.
+    explicit Pace(uint32_t most) : most_(most), tokens_(std::min(most, kFirst)) {}
+
+    uint32_t tokens() const { return tokens_; }
+
+    // The longest submission of a chunk of `tokens` took `seconds`. first: nothing like it had run before,
+    // so that the driver may have spent the time with compiling: then only a short time says something.
+    void measured(uint32_t tokens, double seconds, bool first) {
+        if (seconds > kSeconds && first)
+            return;
+        // In proportion, which overrates longer chunks: what a submission costs by itself stays.
+        const double fit = std::max(1.0, tokens * kSeconds / std::max(seconds, 1e-9));
+        const uint32_t most = tokens * kGrowth;
+        const uint32_t next = std::bit_floor(static_cast<uint32_t>(std::min<double>(fit, most)));
+        // A short end of a prompt does not speak for chunks that have gone well.
+        if (seconds > kSeconds || next > tokens_)
+            tokens_ = std::min(most_, std::max(next, kLeast));
+    }
+
+private:
+    static constexpr uint32_t kGrowth = 4;  // at once
+
+    uint32_t most_;
+    uint32_t tokens_;
+};
+
+}  // namespace olivine

@@ -1,0 +1,44 @@
+// How chunks of a prompt follow the measured time of a submission: model/pace.h.
+#include <catch2/catch_test_macros.hpp>
+
+#include "model/pace.h"
+
+namespace olivine::test {
+namespace {
+
+// What a device's submissions take: `fixed` seconds, and `each` a token.
+struct Machine {
+    double fixed, each;
+    double seconds(uint32_t tokens) const { return fixed + each * tokens; }
+};
+
+}  // namespace
+
+TEST_CASE("chunks settle at the longest whose submissions stay short", "[model][cpu]") {
+    const struct {
+        Machine machine;
+        uint32_t settled;
+    } cases[] = {{{1e-4, 1e-6}, 512}, {{1e-3, 3e-4}, 256}, {{0.0, 1e-3}, 64}, {{0.0, 5e-3}, 16}, {{0.0, 1.0}, 8}};
+    for (const auto& each : cases) {
+        Pace pace(512);
+        CHECK(pace.tokens() == 64);
+        for (int chunk = 0; chunk < 6; ++chunk)
+            pace.measured(pace.tokens(), each.machine.seconds(pace.tokens()), false);
+        CHECK(pace.tokens() == each.settled);
+    }
+}
+
+TEST_CASE("a short chunk, and one that waited for the compiler, leave the pace", "[model][cpu]") {
+    Pace pace(512);
+    pace.measured(64, 0.001, true);
+    CHECK(pace.tokens() == 256);
+    pace.measured(256, 3.0, true);
+    CHECK(pace.tokens() == 256);
+    pace.measured(1, 0.002, false);
+    CHECK(pace.tokens() == 256);
+    pace.measured(256, 3.0, false);
+    CHECK(pace.tokens() == 8);
+    CHECK(Pace(16).tokens() == 16);
+}
+
+}  // namespace olivine::test
