@@ -78,6 +78,8 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
                         VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
     if (device.capabilities().addresses)
         buffer_info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    if (device.capabilities().conditional)
+        buffer_info.usage |= VK_BUFFER_USAGE_CONDITIONAL_RENDERING_BIT_EXT;
     const VmaAllocationCreateInfo info = allocation_info(device.capabilities(), access);
     VmaAllocationInfo got{};
     VkBuffer buffer{};  // not for ~Impl to see after a failure, which leaves it undefined

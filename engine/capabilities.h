@@ -67,6 +67,7 @@ struct Capabilities {
     bool software = false;               // runs on the CPU
     bool shared_memory = false;          // device memory is the host's (integrated, software)
     bool addresses = false;              // software's: shaders may read buffers at their addresses
+    bool conditional = false;            // VK_EXT_conditional_rendering: Recorder::only_if
     uint32_t subgroup_size = 1;          // the size that pipelines are pinned to
     bool subgroup_size_pinned = false;   // the driver guarantees full subgroups of that size
     uint32_t max_subgroups = 0;          // of a workgroup, where their size is pinned

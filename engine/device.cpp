@@ -95,6 +95,13 @@ void create_device(Device::Impl& impl) {
         matrix.cooperativeMatrix = VK_TRUE;
         next = &matrix;
     }
+    VkPhysicalDeviceConditionalRenderingFeaturesEXT conditional{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_CONDITIONAL_RENDERING_FEATURES_EXT, next};
+    if (caps.conditional) {
+        extensions.push_back(VK_EXT_CONDITIONAL_RENDERING_EXTENSION_NAME);
+        conditional.conditionalRendering = VK_TRUE;
+        next = &conditional;
+    }
     VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, next};
     v13.shaderIntegerDotProduct = rungs.has(Rung::int_dot);
     v13.synchronization2 = VK_TRUE;
@@ -120,6 +127,12 @@ void create_device(Device::Impl& impl) {
     impl.device = device;
     impl.owns_device = true;
     vkGetDeviceQueue(impl.device, impl.queue_family, 0, &impl.queue);
+    if (caps.conditional) {
+        impl.begin_conditional = reinterpret_cast<PFN_vkCmdBeginConditionalRenderingEXT>(
+            vkGetDeviceProcAddr(device, "vkCmdBeginConditionalRenderingEXT"));
+        impl.end_conditional = reinterpret_cast<PFN_vkCmdEndConditionalRenderingEXT>(
+            vkGetDeviceProcAddr(device, "vkCmdEndConditionalRenderingEXT"));
+    }
 }
 
 // Everything that both our own and an adopted device need on top of the VkDevice.
@@ -232,10 +245,11 @@ Device::Impl::~Impl() {
         vkDestroyInstance(instance, nullptr);
 }
 
-uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers) {
+uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times) {
     std::vector<VkCommandBufferSubmitInfo> infos;
-    for (VkCommandBuffer buffer : buffers)
-        infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
+    for (uint32_t time = 0; time < times; ++time)
+        for (VkCommandBuffer buffer : buffers)
+            infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
     const std::lock_guard order(submit_mutex);
     VkSemaphoreSubmitInfo signal{VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO};
     signal.semaphore = timeline.get();
@@ -354,7 +368,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
              impl_->info.name.c_str(), impl_->info.unusable.c_str());
     Capabilities& caps = impl_->info.capabilities;
     caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
-    caps.addresses = false;  // which the host may not have enabled
+    caps.addresses = caps.conditional = false;  // which the host may not have enabled
     caps.timestamp_bits = timestamp_bits(host.physical_device, host.queue_family);
     RungSet enabled;
     enabled.set(Rung::subgroup, caps.enabled.has(Rung::subgroup));

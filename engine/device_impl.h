@@ -85,6 +85,8 @@ struct Device::Impl {
     VkDevice device{};
     uint32_t queue_family{};
     VkQueue queue{};
+    PFN_vkCmdBeginConditionalRenderingEXT begin_conditional{};  // with Capabilities::conditional
+    PFN_vkCmdEndConditionalRenderingEXT end_conditional{};
     std::function<void()> lock, unlock;
     bool owns_device = false;
     VmaAllocator allocator{};
@@ -116,8 +118,8 @@ struct Device::Impl {
     ~Impl();
 
     // After an error of these nothing is in flight any more, since who sees it frees what is used.
-    // Submits command buffers in order; returns the timeline value that they signal.
-    uint64_t submit(const std::vector<VkCommandBuffer>& buffers);
+    // Submits command buffers in order, all of them `times` over; returns the timeline value that they signal.
+    uint64_t submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times);
     // Waits for a value. False when `timeout_ns` passes first.
     bool wait(uint64_t value, uint64_t timeout_ns);
     void wait(uint64_t value);

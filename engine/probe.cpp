@@ -44,6 +44,16 @@ bool has_extension(VkPhysicalDevice physical, const char* wanted) {
     return false;
 }
 
+bool has_conditional_rendering(VkPhysicalDevice physical) {
+    if (!has_extension(physical, VK_EXT_CONDITIONAL_RENDERING_EXTENSION_NAME))
+        return false;
+    VkPhysicalDeviceConditionalRenderingFeaturesEXT conditional{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_CONDITIONAL_RENDERING_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &conditional};
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    return conditional.conditionalRendering;
+}
+
 const char* type_name(VkPhysicalDeviceType type) {
     switch (type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
@@ -298,6 +308,7 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     caps.shared_memory =
         caps.software || core.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
     caps.addresses = caps.software && v12.bufferDeviceAddress;
+    caps.conditional = has_conditional_rendering(physical);
     caps.subgroup_size = subgroup.subgroupSize;
     caps.subgroup_size_pinned = v13.subgroupSizeControl && v13.computeFullSubgroups &&
                                 (subgroup_sizes.requiredSubgroupSizeStages &

@@ -23,10 +23,10 @@ constexpr VkAccessFlags2 kAll = kWrites | VK_ACCESS_2_SHADER_STORAGE_READ_BIT |
                                 VK_ACCESS_2_TRANSFER_READ_BIT |
                                 VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT;
 
-void record_barrier(VkCommandBuffer commands, VkPipelineStageFlags2 to_stages,
-                    VkAccessFlags2 to_access) {
+void record_barrier(VkCommandBuffer commands, VkPipelineStageFlags2 from_stages,
+                    VkPipelineStageFlags2 to_stages, VkAccessFlags2 to_access) {
     VkMemoryBarrier2 memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
-    memory.srcStageMask = kStages;
+    memory.srcStageMask = from_stages;
     memory.srcAccessMask = kWrites;
     memory.dstStageMask = to_stages;
     memory.dstAccessMask = to_access;
@@ -129,10 +129,10 @@ void Plan::Impl::tell(double waited_since) const {
     }
 }
 
-uint64_t Plan::submit() {
+uint64_t Plan::submit(uint32_t times) {
     const std::shared_ptr<Trace>& trace = impl_->trace;
     const double begin = trace ? trace->now() : 0;
-    impl_->last_value = impl_->device->impl().submit(impl_->slices);
+    impl_->last_value = impl_->device->impl().submit(impl_->slices, times);
     if (trace)
         trace->host("submit " + impl_->label, begin);
     return impl_->last_value;
@@ -152,7 +152,7 @@ void Plan::run(const std::function<bool()>& cancelled) {
         done = now;
     };
     for (VkCommandBuffer slice : impl_->slices) {
-        const uint64_t value = device.submit({slice});
+        const uint64_t value = device.submit({slice}, 1);
         impl_->last_value = value;
         if (previous)
             wait();
@@ -207,7 +207,7 @@ public:
             timestamp();
         }
         // Whatever was submitted before may have written what this plan reads.
-        record_barrier(commands(), kStages, kAll);
+        barrier();
     }
 
     // One use of a range by the operation about to be written.
@@ -227,7 +227,7 @@ public:
             });
         };
         if (std::any_of(now_.begin(), now_.end(), conflicts)) {
-            record_barrier(commands(), kStages, kAll);
+            barrier();
             since_barrier_.clear();
             ++plan_.barriers;
         }
@@ -290,16 +290,30 @@ public:
         end_slice();
         begin_slice();
         // A plan that was submitted between the slices may use the scratch of the same operations.
-        record_barrier(commands(), kStages, kAll);
+        barrier();
         since_barrier_.clear();
         ++plan_.barriers;
+        begin_condition();
+    }
+
+    void only_if(const Slice& word) {
+        if (!device_.capabilities().conditional)
+            return;
+        end_condition();
+        condition_ = word;
+        if (!word.buffer)
+            return;
+        conditional_ = true;
+        barrier();  // once more, for the stage that reads the word
+        since_barrier_.clear();
+        begin_condition();
     }
 
     void end() {
         if (plan_.queries.get())
             timestamp();
         // The host reads results from mapped memory once the timeline has passed.
-        record_barrier(commands(), VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
+        record_barrier(commands(), stages(), VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
         end_slice();
     }
 
@@ -317,6 +331,30 @@ private:
                              queries_++);
     }
 
+    VkPipelineStageFlags2 stages() const {
+        return conditional_ ? kStages | VK_PIPELINE_STAGE_2_CONDITIONAL_RENDERING_BIT_EXT : kStages;
+    }
+
+    void barrier() {
+        record_barrier(commands(), stages(), stages(),
+                       conditional_ ? kAll | VK_ACCESS_2_CONDITIONAL_RENDERING_READ_BIT_EXT : kAll);
+    }
+
+    void begin_condition() {
+        if (!condition_.buffer)
+            return;
+        VkConditionalRenderingBeginInfoEXT info{VK_STRUCTURE_TYPE_CONDITIONAL_RENDERING_BEGIN_INFO_EXT};
+        info.buffer = condition_.buffer->impl().buffer;
+        info.offset = condition_.offset;
+        since_barrier_.push_back({condition_.buffer, condition_.offset, condition_.offset + 4, false});
+        device_.impl().begin_conditional(commands(), &info);
+    }
+
+    void end_condition() {
+        if (condition_.buffer)
+            device_.impl().end_conditional(commands());
+    }
+
     void begin_slice() {
         VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
         allocate.commandPool = device_.impl().command_pool.get();
@@ -331,6 +369,7 @@ private:
     }
 
     void end_slice() {
+        end_condition();
         VK(vkEndCommandBuffer(commands()));
         ++device_.counters().recordings;
     }
@@ -338,6 +377,8 @@ private:
     Device& device_;
     Plan::Impl& plan_;
     std::vector<Access> now_, since_barrier_;
+    Slice condition_;           // of only_if, now
+    bool conditional_ = false;  // there has been one
     uint32_t queries_ = 0;
 };
 
@@ -390,6 +431,13 @@ void Recorder::cut() {
     commands_.push_back(std::move(command));
 }
 
+void Recorder::only_if(const Slice& word) {
+    Command command{};
+    command.kind = Command::only_if;
+    command.slices[0] = word;
+    commands_.push_back(std::move(command));
+}
+
 std::vector<Dispatch> Recorder::dispatches() const {
     std::vector<Dispatch> list;
     for (const Command& command : commands_) {
@@ -419,7 +467,7 @@ Plan Recorder::finish() {
     impl.label = label_;
     impl.trace = device_.trace();
     const auto operations = std::count_if(commands_.begin(), commands_.end(), [](const Command& c) {
-        return c.kind != Command::cut;
+        return c.kind != Command::cut && c.kind != Command::only_if;
     });
     Writer writer(device_, impl, static_cast<size_t>(operations));
 
@@ -427,6 +475,7 @@ Plan Recorder::finish() {
         const std::array<Slice, 8>& slices = command.slices;
         switch (command.kind) {
         case Command::cut: writer.cut(); break;
+        case Command::only_if: writer.only_if(slices[0]); break;
         case Command::copy: {
             writer.access(slices[0], true, false);
             writer.access(slices[1], false, true);

@@ -46,9 +46,9 @@ public:
 
     explicit operator bool() const { return impl_ != nullptr; }
 
-    // Submits every slice in one submission. Returns the timeline value to wait for.
-    // Host cost: one vkQueueSubmit2, no allocation on the device, no recording.
-    uint64_t submit();
+    // Submits every slice in one submission, and all of them `times` over. Returns the timeline value to
+    // wait for. Host cost: one vkQueueSubmit2, no allocation on the device, no recording.
+    uint64_t submit(uint32_t times = 1);
     // Submits slice by slice and waits for the end; between slices, at most one ahead of the device,
     // asks `cancelled` and throws `cancelled` when it answers yes.
     void run(const std::function<bool()>& cancelled = {});
@@ -104,6 +104,9 @@ public:
     void fill(const Slice& to, uint32_t word);
     // Ends a slice: what follows may be submitted later.
     void cut();
+    // Dispatches that follow are left out where the word is 0, up to only_if({}), before which nothing may
+    // write it. Copies and fills run anyway; on devices without Capabilities::conditional, so do dispatches.
+    void only_if(const Slice& word);
 
     // The dispatches so far; copies, fills and cuts are not among them.
     std::vector<Dispatch> dispatches() const;
@@ -115,9 +118,9 @@ public:
 
 private:
     struct Command {
-        enum Kind : uint8_t { dispatch, dispatch_indirect, copy, fill, cut } kind;
+        enum Kind : uint8_t { dispatch, dispatch_indirect, copy, fill, cut, only_if } kind;
         std::shared_ptr<Pipeline::Impl> pipeline;
-        std::array<Slice, 8> slices;  // of the shader; copy: from, to; fill: to
+        std::array<Slice, 8> slices;  // of the shader; copy: from, to; fill: to; only_if: the word
         uint32_t buffers = 0;
         Slice indirect;
         std::array<std::byte, 128> params{};  // push constants; fill: the word

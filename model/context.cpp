@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 #include "engine/error.h"
@@ -54,7 +55,7 @@ void validate(const SamplerOptions& options) {
 Context::Context(Model& model, const ContextOptions& options)
     : model_(model), sequences_(options.sequences), step_rows_(step_rows(options)),
       cache_(model.device(), model.config(), options), pace_(cache_.max_chunk()), held_(options.sequences),
-      written_(options.sequences) {
+      written_(options.sequences), chain_(options.chain_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
     Device& device = model.device();
     const Config& config = model.config();
@@ -99,6 +100,8 @@ Context::Context(Model& model, const ContextOptions& options)
     chosen_ = Buffer(device, Arena::activations, step_rows_ * 4);
     history_ = Buffer(device, Arena::activations, Advance::history_bytes(step_rows_),
                       HostAccess::mapped);
+    stops_ = Buffer(device, Arena::activations, uint64_t{step_rows_} * Advance::kStops * 4);
+    running_ = Buffer(device, Arena::activations, 4);
 }
 
 Context::~Context() = default;
@@ -147,7 +150,8 @@ Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint3
     Recorder recorder(model_.device(), "prefill");
     const uint64_t row_bytes = rows * sizeof(shader::Row);
     recorder.copy(host_rows_.slice(0, row_bytes), rows_.slice(0, row_bytes));
-    record_forward(recorder, model_, cache_, {.rows = rows_.slice(0, row_bytes), .embed = !picture},
+    record_forward(recorder, model_, cache_,
+                   {.rows = rows_.slice(0, row_bytes), .embed = !picture, .layers_a_slice = 1},
                    activations(rows), scratch_);
     if (last_logits) {
         const uint64_t bytes = uint64_t{activations_.normed.stride} * 4;
@@ -189,11 +193,14 @@ void Context::record_sampling(Recorder& recorder, const Activation& logits) {
                                    .rows = decode_rows_.slice(),
                                    .chosen = chosen_.slice()};
     model_.ops().sampling.record(recorder, logits, sampling);
+    recorder.only_if({});  // of decode_plan; advance writes what it depends on
     const AdvanceBuffers advance{.chosen = chosen_.slice(),
                                  .rows = decode_rows_.slice(),
                                  .seen = seen_.slice(),
                                  .history = history_.slice(),
-                                 .grid = grid_.slice()};
+                                 .grid = grid_.slice(),
+                                 .stops = stops_.slice(),
+                                 .running = running_.slice()};
     model_.ops().advance.record(recorder, advance, logits.rows, model_.config().vocab_size,
                                 cache_.shape());
 }
@@ -210,11 +217,15 @@ Plan& Context::sample_plan(uint32_t sequence) {
 }
 
 Plan& Context::decode_plan(uint32_t rows) {
-    Plan& plan = plans_[{decode_kind, rows, 0}];
+    Plan& plan = plans_[{decode_kind, rows, layers_a_slice_}];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "decode");
-    const StepRows step{.rows = decode_rows_.slice(), .decode = true, .grid = grid_.slice()};
+    recorder.only_if(running_.slice());  // where it ends a chain of steps early
+    const StepRows step{.rows = decode_rows_.slice(),
+                        .decode = true,
+                        .grid = grid_.slice(),
+                        .layers_a_slice = layers_a_slice_};
     record_forward(recorder, model_, cache_, step, activations(rows), scratch_);
     model_.ops().linear.record(recorder, model_.weights().head(), activations_.normed.first(rows),
                                logits_.first(rows), Epilogue::none,
@@ -309,27 +320,34 @@ void Context::read_logits(uint32_t first, uint32_t count, std::span<float> out) 
 }
 
 int32_t Context::join(uint32_t sequence, const SamplerOptions& sampler,
-                      std::span<const uint32_t> allowed) {
+                      std::span<const uint32_t> allowed, std::span<const int32_t> stop_ids) {
     validate(sampler);
     leave(sequence);
     const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
     const std::vector<int32_t>& held = held_[sequence];
     assert(!held.empty() && (allowed.empty() || allowed.size() == words));
-    Decoding one{.sequence = sequence, .sampler = sampler, .allowed = {allowed.begin(), allowed.end()}};
+    Decoding one{.sequence = sequence,
+                 .sampler = sampler,
+                 .allowed = {allowed.begin(), allowed.end()},
+                 .stop_ids = {stop_ids.begin(), stop_ids.end()}};
     if (allowed.empty())
         one.allowed.assign(words, 0xffffffffu);
     const uint32_t position = static_cast<uint32_t>(held.size()) - 1;
     const shader::Row row{static_cast<uint32_t>(held.back()), position, sequence, position};
     lay_out(std::span(&one, 1), std::span(&row, 1));
     laid_out_ = decoding_.empty();
-    run_and_read(sample_plan(sequence), std::span(&one, 1));
+    run_and_read(sample_plan(sequence), 1, 1);
+    one.drawn = checked(ahead_.front(), sequence);
+    ahead_.clear();
     decoding_.push_back(std::move(one));
     return decoding_.back().drawn;
 }
 
 void Context::leave(uint32_t sequence) {
-    if (std::erase_if(decoding_, [&](const Decoding& each) { return each.sequence == sequence; }) > 0)
-        laid_out_ = false;
+    if (std::erase_if(decoding_, [&](const Decoding& each) { return each.sequence == sequence; }) == 0)
+        return;
+    laid_out_ = false;
+    ahead_.clear();  // the others draw theirs again
 }
 
 std::vector<uint32_t> Context::decoding() const {
@@ -345,6 +363,7 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
     const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
     std::vector<shader::SampleParams> params;
     std::vector<uint32_t> seen(rows.size() * words), allowed;
+    std::vector<uint32_t> stops(rows.size() * Advance::kStops, Sampling::kNoToken);
     uint32_t keys = 0;
     for (size_t r = 0; r < rows.size(); ++r) {
         params.push_back(sample_params(rows[r].sampler));
@@ -357,6 +376,8 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
             if (at[before].sequence == at[r].sequence)
                 see(static_cast<int32_t>(at[before].token));
         allowed.insert(allowed.end(), rows[r].allowed.begin(), rows[r].allowed.end());
+        for (size_t i = 0; i < std::min<size_t>(rows[r].stop_ids.size(), Advance::kStops); ++i)
+            stops[r * Advance::kStops + i] = static_cast<uint32_t>(rows[r].stop_ids[i]);
         keys = std::max(keys, at[r].position + 1);
     }
     const uint32_t splits = Attention::splits_for(keys);
@@ -369,37 +390,68 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
     write_values<uint32_t>(device, seen_, seen);
     write_values<uint32_t>(device, allowed_, allowed);
     write_values<shader::GridArguments>(device, grid_, std::span(&grid, 1));
+    write_values<uint32_t>(device, stops_, stops);
+    set_running();
     history_.as<uint32_t>()[0] = 0;
     steps_ = 0;
+    ahead_.clear();
 }
 
-std::span<const int32_t> Context::step() {
-    assert(!decoding_.empty());
-    uint32_t longest = 0;
-    for (const Decoding& each : decoding_) {
+void Context::set_running() {
+    constexpr uint32_t kRunning = 1;
+    write_values<uint32_t>(model_.device(), running_, std::span(&kRunning, 1));
+}
+
+std::span<const int32_t> Context::step(uint32_t expected) {
+    assert(!decoding_.empty() && expected > 0);
+    for (const Decoding& each : decoding_)
         if (held_[each.sequence].size() >= context())
             fail(Fault::bad_input, "The context is full: it holds %u tokens.", context());
-        longest = std::max(longest, static_cast<uint32_t>(held_[each.sequence].size()) + 1);
+    if (ahead_.empty())
+        run_chain(expected);
+    drawn_.clear();
+    for (Decoding& each : decoding_) {
+        held_[each.sequence].push_back(each.drawn);  // whose keys and values the step has written
+        each.drawn = checked(ahead_[ahead_at_++], each.sequence);
+        drawn_.push_back(each.drawn);
+    }
+    if (ahead_at_ == ahead_.size())
+        ahead_.clear();
+    return drawn_;
+}
+
+// Runs as many steps as are expected, fit the context and are short enough together, into ahead_.
+void Context::run_chain(uint32_t expected) {
+    uint32_t longest = 0;
+    std::vector<shader::Row> at;
+    for (const Decoding& each : decoding_) {
+        const uint32_t position = static_cast<uint32_t>(held_[each.sequence].size());
+        at.push_back({static_cast<uint32_t>(each.drawn), position, each.sequence, position});
+        longest = std::max(longest, position);
     }
     if (!laid_out_) {
-        std::vector<shader::Row> at;
-        for (const Decoding& each : decoding_) {
-            const uint32_t position = static_cast<uint32_t>(held_[each.sequence].size());
-            at.push_back({static_cast<uint32_t>(each.drawn), position, each.sequence, position});
-        }
         lay_out(decoding_, at);
         laid_out_ = true;
+    } else if (std::any_of(decoding_.begin(), decoding_.end(), std::mem_fn(&Decoding::at_stop))) {
+        set_running();  // the caller goes on all the same
     }
-    require(longest);
-    for (const Decoding& each : decoding_) {  // whose keys and values the step writes
-        held_[each.sequence].push_back(each.drawn);
-        wrote(each.sequence, static_cast<uint32_t>(held_[each.sequence].size()));
-    }
-    run_and_read(decode_plan(static_cast<uint32_t>(decoding_.size())), decoding_);
-    drawn_.clear();
-    for (const Decoding& each : decoding_)
-        drawn_.push_back(each.drawn);
-    return drawn_;
+    // A trace tells of single steps.
+    const uint32_t times = model_.device().trace() || layers_a_slice_ > 0
+                               ? 1
+                               : std::min({expected, chain_.steps(), context() - longest});
+    require(longest + times);
+    for (const shader::Row& row : at)
+        wrote(row.sequence, row.position + times);
+    const uint32_t rows = static_cast<uint32_t>(decoding_.size());
+    const bool first = !plans_.contains({decode_kind, rows, layers_a_slice_});
+    Plan& plan = decode_plan(rows);
+    const auto begin = std::chrono::steady_clock::now();
+    run_and_read(plan, rows, times);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const uint32_t ran = static_cast<uint32_t>(ahead_.size()) / rows;
+    chain_.measured(ran, seconds);
+    if (!first && layers_a_slice_ == 0)  // the first may have waited for the driver's compiler
+        layers_a_slice_ = layers_in_time(model_.config().num_layers, seconds / ran);
 }
 
 std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
@@ -423,39 +475,53 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     lay_out(rows, at);
     require(static_cast<uint32_t>(held.size() + rows.size()));
     wrote(one.sequence, static_cast<uint32_t>(held.size() + rows.size()));
-    run_and_read(decode_plan(static_cast<uint32_t>(rows.size())), rows);
+    run_and_read(decode_plan(static_cast<uint32_t>(rows.size())), static_cast<uint32_t>(rows.size()), 1);
+    std::vector<int32_t> ids;
+    for (const uint32_t id : ahead_)
+        ids.push_back(checked(id, one.sequence));
+    ahead_.clear();
     // Each row has drawn with the random numbers of its position. While the guess is what was drawn, the
     // next row has seen what it would have seen anyway; what lies behind a wrong one is written over.
     held.push_back(one.drawn);
-    drawn_ = {rows[0].drawn};
+    drawn_ = {ids[0]};
     for (size_t r = 0; r < drafts.size() && drafts[r] == drawn_.back(); ++r) {
         held.push_back(drafts[r]);
-        drawn_.push_back(rows[r + 1].drawn);
+        drawn_.push_back(ids[r + 1]);
     }
     one.drawn = drawn_.back();
     return drawn_;
 }
 
-void Context::run_and_read(Plan& plan, std::span<Decoding> rows) {
-    const auto begin = std::chrono::steady_clock::now();
-    const uint64_t value = plan.submit();
-    host_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    plan.wait(value);
-    const uint32_t* history = history_.as<uint32_t>();
-    const uint32_t slot = steps_ % Advance::kHistory;
-    ++steps_;
-    for (size_t r = 0; r < rows.size(); ++r) {
-        const uint32_t id = history[1 + slot * rows.size() + r];
-        if (id == Sampling::kNoToken)
-            fail(Fault::internal,
-                 "No logit is a finite number after %zu tokens: the weights or the driver are faulty.",
-                 held_[rows[r].sequence].size());
-        rows[r].drawn = static_cast<int32_t>(id);
+// Leaves what each of `times` has drawn in ahead_: fewer, where a stop id has ended it.
+void Context::run_and_read(Plan& plan, uint32_t rows, uint32_t times) {
+    if (plan.slices() > 1) {
+        plan.run();
+    } else {
+        const auto begin = std::chrono::steady_clock::now();
+        const uint64_t value = plan.submit(times);
+        host_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        plan.wait(value);
     }
+    const uint32_t* history = history_.as<uint32_t>();
+    const uint32_t now = history[0];
+    assert(now > steps_ && now - steps_ <= times);
+    ahead_.clear();
+    ahead_at_ = 0;
+    for (; steps_ < now; ++steps_)
+        for (uint32_t r = 0; r < rows; ++r)
+            ahead_.push_back(history[1 + steps_ % Advance::kHistory * rows + r]);
+}
+
+int32_t Context::checked(uint32_t id, uint32_t sequence) const {
+    if (id == Sampling::kNoToken)
+        fail(Fault::internal,
+             "No logit is a finite number after %zu tokens: the weights or the driver are faulty.",
+             held_[sequence].size());
+    return static_cast<int32_t>(id);
 }
 
 uint32_t Context::dispatches_per_step() const {
-    const auto found = plans_.find({decode_kind, static_cast<uint32_t>(decoding_.size()), 0});
+    const auto found = plans_.find({decode_kind, static_cast<uint32_t>(decoding_.size()), layers_a_slice_});
     return found == plans_.end() ? 0 : found->second.dispatches();
 }
 

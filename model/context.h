@@ -1,6 +1,7 @@
 // What a model needs to run besides its weights: activations, KV cache, step buffers, plans.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <span>
 #include <vector>
@@ -86,16 +87,20 @@ public:
     // Decoding. join() draws a first id from the logits that the sequence's last prefill() has left,
     // with no step() in between; from then on it is one of those that each step() runs by one token, all
     // over one reading of the weights. leave() takes it out again. allowed: ids that may be drawn,
-    // [vocab] bits; empty = every id.
+    // [vocab] bits; empty = every id. stop_ids: those that the caller will leave() at, so that nothing
+    // runs behind them (of a sequence, Advance::kStops count).
     // A step records nothing, updates no descriptor and allocates nothing, unless it is the first with
     // so many sequences; after a join() or leave() it uploads their state.
     // Throw bad_input (sampler; a sequence that is full), internal when logits are not finite.
     int32_t join(uint32_t sequence, const SamplerOptions& sampler,
-                 std::span<const uint32_t> allowed = {});
+                 std::span<const uint32_t> allowed = {}, std::span<const int32_t> stop_ids = {});
     void leave(uint32_t sequence);
     // Those that decode, in the order of step()'s ids.
     std::vector<uint32_t> decoding() const;
-    std::span<const int32_t> step();
+    // expected: how many steps are to come, this one included, as far as the caller knows. Where they are
+    // short, several run in one submission, and the next calls give what has been drawn already. Then
+    // logits() are those of the last that ran; with 1 they are this step's.
+    std::span<const int32_t> step(uint32_t expected = 1);
     // The same for the only sequence that decodes, with guesses of the ids that follow the drawn one, at
     // most options.drafts: checks all in one step and returns what so many step()s would have drawn, an id for
     // each guess that was right, and one more. Rounding may differ where a device computes several rows
@@ -123,7 +128,9 @@ private:
         uint32_t sequence = 0;
         SamplerOptions sampler;
         std::vector<uint32_t> allowed;  // [mask_words]
+        std::vector<int32_t> stop_ids;
         int32_t drawn = 0;              // not in the cache yet
+        bool at_stop() const { return std::find(stop_ids.begin(), stop_ids.end(), drawn) != stop_ids.end(); }
     };
     Activations activations(uint32_t rows) const;
     void wrote(uint32_t sequence, uint32_t length);
@@ -135,7 +142,10 @@ private:
     Plan& sample_plan(uint32_t sequence);
     void record_sampling(Recorder& recorder, const Activation& logits);
     void lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at);
-    void run_and_read(Plan& plan, std::span<Decoding> rows);
+    void set_running();
+    void run_chain(uint32_t expected);
+    void run_and_read(Plan& plan, uint32_t rows, uint32_t times);
+    int32_t checked(uint32_t id, uint32_t sequence) const;
     Activation logits_row(uint32_t sequence) const;
 
     Model& model_;
@@ -153,11 +163,16 @@ private:
     Activations activations_;
     Activation logits_, head_input_;
     AttentionScratch scratch_;
-    Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_;
+    Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_,
+        stops_, running_;
 
     std::vector<Decoding> decoding_;
     bool laid_out_ = false;  // the device's rows are those of decoding_
     uint32_t steps_ = 0;     // history entries read since
+    ChainLength chain_;
+    uint32_t layers_a_slice_ = 0;   // of a decode step; 0 = it is a single submission
+    std::vector<uint32_t> ahead_;   // ids drawn that step() has not given yet, [steps][decoding_]
+    size_t ahead_at_ = 0;
     std::vector<int32_t> drawn_;
     double host_seconds_ = 0;
 };

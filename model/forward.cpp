@@ -41,8 +41,8 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
         ops.linear.record(recorder, layer.down_proj, a.hidden, a.branch);
         ops.residual_norm.record(recorder, a.branch, layer.post_feedforward_layernorm, next_norm,
                                  a.stream, a.normed, eps);
-        if (!step.decode)
-            recorder.cut();  // prefill can be stopped after any layer
+        if (step.layers_a_slice > 0 && (i + 1) % step.layers_a_slice == 0)
+            recorder.cut();
     }
 }
 

@@ -12,6 +12,7 @@ struct StepRows {
     bool embed = true;     // else activations.stream holds the rows' input: a picture's soft tokens
     bool decode = false;   // one row a sequence; else consecutive rows of one sequence
     Slice grid;            // attention's indirect grid, decode only
+    uint32_t layers_a_slice = 0;  // after so many it can be stopped, and others get the device; 0 = nowhere
 };
 
 // Records everything from token ids to the final norm: afterwards activations.normed holds the rows

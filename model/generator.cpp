@@ -132,7 +132,7 @@ std::vector<GenerateResult> Generator::generate(
         context_.leave(s);
     };
     for (uint32_t s = 0; s < requests.size(); ++s)
-        take(s, context_.join(s, requests[s].sampler, allowed_));
+        take(s, context_.join(s, requests[s].sampler, allowed_, requests[s].stop_ids));
     DraftLength length(drafts_);
     for (;;) {
         const std::vector<uint32_t> sequences = context_.decoding();
@@ -147,7 +147,12 @@ std::vector<GenerateResult> Generator::generate(
             }
             continue;
         }
-        const std::span<const int32_t> drawn = context_.step();
+        // Until the first of them has all its tokens.
+        uint32_t expected = UINT32_MAX;
+        for (const uint32_t s : sequences)
+            if (requests[s].max_tokens > 0)
+                expected = std::min(expected, requests[s].max_tokens - static_cast<uint32_t>(results[s].ids.size()));
+        const std::span<const int32_t> drawn = context_.step(expected);
         const std::vector<int32_t> ids(drawn.begin(), drawn.end());
         for (size_t i = 0; i < ids.size(); ++i)
             take(sequences[i], ids[i]);

@@ -138,6 +138,7 @@ struct AdvanceParams {
     uint rows;
     uint mask_words;
     uint history;      // ids the ring keeps for each row
+    uint stops;        // stop ids of a row, 0xffffffff where there are fewer
     uint kv_heads;
     uint split_keys;   // keys a split should have at least
     uint max_splits;

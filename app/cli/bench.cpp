@@ -166,7 +166,7 @@ void Bench::decode_steps(uint32_t tokens) {
     for (uint32_t i = 0; i < tokens; ++i) {
         if (platform::interrupted())
             fail(Fault::cancelled, "Stopped.");
-        context_.step();
+        context_.step(tokens - i);
     }
 }
 

@@ -13,6 +13,8 @@ struct AdvanceBuffers {
     Slice seen;     // [rows][mask_words]
     Slice history;  // count, then [kHistory][rows] ids
     Slice grid;     // shader::GridArguments of attention
+    Slice stops;    // [rows][kStops] ids that end it all
+    Slice running;  // one word, 0 once a row has drawn one of its stops: then nothing advances
 };
 
 class Advance {
@@ -22,6 +24,7 @@ public:
                 const HeadShape& shape);
 
     static constexpr uint32_t kHistory = 64;  // steps whose ids the ring keeps
+    static constexpr uint32_t kStops = 8;     // of a row; Sampling::kNoToken where it has fewer
     static uint64_t history_bytes(uint32_t rows) { return (1 + uint64_t{kHistory} * rows) * 4; }
 
 private:

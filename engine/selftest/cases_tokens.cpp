@@ -92,7 +92,9 @@ void build_sampling(Scene& scene, const Draws& c) {
 
 // ---- advance ---------------------------------------------------------------------------------------
 
-void build_advance(Scene& scene, uint32_t count, uint32_t position) {
+enum class Stop : uint8_t { no, now, before };
+
+void build_advance(Scene& scene, uint32_t count, uint32_t position, Stop stop) {
     constexpr uint32_t kVocab = 1000;
     const HeadShape shape{8, 2, 32};
     const uint32_t words = Sampling::mask_words(kVocab);
@@ -104,8 +106,11 @@ void build_advance(Scene& scene, uint32_t count, uint32_t position) {
     want_history = history;
     ++want_history[0];
     std::vector<uint32_t> want_seen = seen;
+    std::vector<uint32_t> stops(size_t{count} * Advance::kStops, Sampling::kNoToken);
     for (uint32_t r = 0; r < count; ++r) {
-        ids[r] = r == 1 ? Sampling::kNoToken : ids[r] % kVocab;
+        ids[r] = stop == Stop::no || r != 1 ? ids[r] % kVocab : Sampling::kNoToken;
+        // Another row's stop id is none of this row's.
+        stops[size_t{r} * Advance::kStops + 2] = (ids[r] + 1) % kVocab;
         const uint32_t at = position / (r + 1);
         before.insert(before.end(), {7, at, r, at});
         after.insert(after.end(), {ids[r] == Sampling::kNoToken ? 7 : ids[r], at + 1, r, at + 1});
@@ -113,15 +118,28 @@ void build_advance(Scene& scene, uint32_t count, uint32_t position) {
         if (ids[r] != Sampling::kNoToken)
             want_seen[size_t{r} * words + ids[r] / 32] |= 1u << (ids[r] % 32);
     }
+    if (stop != Stop::no)
+        stops[size_t{count} * Advance::kStops - 1] = ids[count - 1];
+    std::vector<uint32_t> grid(4, 7);
     const uint32_t splits =
         std::clamp((position + 2 + Attention::kSplitKeys - 1) / Attention::kSplitKeys, 1u,
                    Attention::kMaxSplits);
+    std::vector<uint32_t> want_grid = {shape.kv_heads, count, splits, splits};
+    if (stop == Stop::before) {  // then nothing advances
+        after = before;
+        want_seen = seen;
+        want_history = history;
+        want_grid = grid;
+    }
     const AdvanceBuffers buffers{
         .chosen = scene.input("chosen", ids),
         .rows = scene.output_words("rows", before, after),
         .seen = scene.output_words("seen", seen, want_seen),
         .history = scene.output_words("history", history, want_history),
-        .grid = scene.output_words("grid", {shape.kv_heads, count, splits, splits})};
+        .grid = scene.output_words("grid", grid, want_grid),
+        .stops = scene.input("stops", stops),
+        .running = scene.output_words("running", {stop == Stop::before ? 0u : 1u},
+                                      {stop == Stop::no ? 1u : 0u})};
     scene.record([&scene, buffers, count, shape](Recorder& recorder) {
         scene.ops.advance.record(recorder, buffers, count, kVocab, shape);
     });
@@ -196,14 +214,18 @@ void add_token_cases(std::vector<Case>& cases) {
     }
     for (const uint32_t count : {1u, 3u, 16u})
         for (const uint32_t position : {0u, 254u, 255u, 8191u, 131070u})
-            cases.push_back({.op = "advance",
-                             .name = format_text("%u rows, position %u", count, position),
-                             .work = "advance",
-                             .wide = false,
-                             .quick = count == 3 && position == 255 ? Quick::all : Quick::no,
-                             .build = [count, position](Scene& scene) {
-                                 build_advance(scene, count, position);
-                             }});
+            for (const Stop stop : {Stop::no, Stop::now, Stop::before})
+                cases.push_back({.op = "advance",
+                                 .name = format_text("%u rows, position %u%s", count, position,
+                                                     stop == Stop::no    ? ""
+                                                     : stop == Stop::now ? ", a stop id"
+                                                                         : ", stopped before"),
+                                 .work = "advance",
+                                 .wide = false,
+                                 .quick = count == 3 && position == 255 ? Quick::all : Quick::no,
+                                 .build = [count, position, stop](Scene& scene) {
+                                     build_advance(scene, count, position, stop);
+                                 }});
     for (const DataType type :
          {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0, DataType::q4_0})
         cases.push_back({.op = "random_fill",
@@ -222,7 +244,7 @@ void add_token_checks(std::vector<Case>& cases) {
         cases.push_back({.op = "sampling", .name = "1000 ids", .work = "sampling",
                          .build = [draws](Scene& scene) { build_sampling(scene, draws); }});
     cases.push_back({.op = "advance", .name = "3 rows", .work = "advance",
-                     .build = [](Scene& scene) { build_advance(scene, 3, 255); }});
+                     .build = [](Scene& scene) { build_advance(scene, 3, 255, Stop::now); }});
 }
 
 std::vector<Case> all_cases() {

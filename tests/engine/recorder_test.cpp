@@ -17,7 +17,7 @@ constexpr uint32_t kCols = 64;
 // Rows of one buffer each, and the simplest operation between two of them.
 struct Rows {
     explicit Rows(OpTest& op_test) : test(op_test) {
-        for (uint32_t i = 0; i < 5; ++i)
+        for (uint32_t i = 0; i < 6; ++i)
             buffers.push_back(guarded(test.device, random_floats(kCols, -1, 1, i)));
     }
     Activation row(size_t i) const { return {buffers[i].slice(), 1, kCols, kCols}; }
@@ -161,6 +161,52 @@ TEST_CASE("a plan is submitted again without any other work", "[engine][recorder
     const std::vector<float> weight = rows.buffers[0].read<float>();
     const std::vector<double> once = rms_norm(rows.buffers[1].read<float>(), weight, 1e-6);
     CHECK(nmse(rms_norm(once, weight, 1e-6), first) < 1e-12);
+}
+
+TEST_CASE("a plan runs several times in one submission", "[engine][recorder]") {
+    OpTest test("all rungs");
+    Rows rows(test);
+    Recorder recorder(test.device, "times");
+    rows.norm(recorder, 1, 2);
+    recorder.copy(rows.buffers[2].slice(), rows.buffers[1].slice());
+    Plan plan = recorder.finish();
+    const std::vector<float> weight = rows.buffers[0].read<float>();
+    std::vector<double> want = rms_norm(rows.buffers[1].read<float>(), weight, 1e-6);
+    want = rms_norm(want, weight, 1e-6);
+    want = rms_norm(want, weight, 1e-6);
+    const uint64_t submissions = test.device.counters().submissions;
+    plan.wait(plan.submit(3));
+    CHECK(test.device.counters().submissions == submissions + 1);
+    CHECK(nmse(want, rows.buffers[1].read<float>()) < 1e-12);
+}
+
+TEST_CASE("dispatches depend on a word, where the device can do that", "[engine][recorder]") {
+    OpTest test("all rungs");
+    Rows rows(test);
+    Guarded word = guarded(test.device, std::vector<uint32_t>{9});
+    Recorder recorder(test.device, "if");
+    rows.norm(recorder, 1, 2);
+    recorder.only_if(word.slice());
+    rows.norm(recorder, 1, 3);
+    recorder.cut();
+    rows.norm(recorder, 1, 4);
+    recorder.only_if({});
+    recorder.fill(word.slice(), 0);
+    rows.norm(recorder, 1, 5);
+    Plan plan = recorder.finish();
+    const std::vector<float> before = rows.buffers[2].read<float>();
+    plan.run();
+    const std::vector<float> norm = rows.buffers[2].read<float>();
+    CHECK(norm != before);
+    for (const size_t i : {3u, 4u, 5u}) {
+        CHECK(rows.buffers[i].read<float>() == norm);
+        rows.buffers[i].write(before);
+    }
+    plan.run();  // the word is 0 now
+    const bool runs = !test.device.capabilities().conditional;
+    CHECK((rows.buffers[3].read<float>() == norm) == runs);
+    CHECK((rows.buffers[4].read<float>() == norm) == runs);
+    CHECK(rows.buffers[5].read<float>() == norm);
 }
 
 TEST_CASE("a plan stops between slices when asked", "[engine][recorder]") {

@@ -143,7 +143,7 @@ void attention(Scene& s, const Config& c) {
 void sampling(Scene& s, const Config& c) {
     s.ops.sampling.record(s.recorder, s.rows(1, c.vocab_size),
                           {s.any(), s.any(), s.any(), s.any(), s.any(), s.any()});
-    s.ops.advance.record(s.recorder, {s.any(), s.any(), s.any(), s.any(), s.any()}, 1,
+    s.ops.advance.record(s.recorder, {s.any(), s.any(), s.any(), s.any(), s.any(), s.any(), s.any()}, 1,
                          c.vocab_size, text_heads(c));
 }
 

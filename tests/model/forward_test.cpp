@@ -224,26 +224,6 @@ TEST_CASE("a rewind knows what the rings have taken besides the text that is lef
     }
 }
 
-TEST_CASE("a warm decode step records, updates and allocates nothing", "[model]") {
-    const Golden golden("tiny-mqa");
-    Loaded loaded(golden.folder);
-    Context context(loaded.model, loaded.options);
-    const std::vector<int32_t> prompt = golden.ids("greedy.prompt");
-    loaded.model.forward(context, 0, prompt, true);
-    context.join(0, {});
-    context.step();
-    Counters& counters = loaded.device.counters();
-    const uint64_t recordings = counters.recordings, updates = counters.descriptor_updates,
-                   allocations = counters.allocations, submissions = counters.submissions;
-    for (int i = 0; i < 10; ++i)
-        context.step();
-    CHECK(counters.recordings == recordings);
-    CHECK(counters.descriptor_updates == updates);
-    CHECK(counters.allocations == allocations);
-    CHECK(counters.submissions == submissions + 10);
-    CHECK(context.dispatches_per_step() <= 8 * loaded.model.config().num_layers + 6);
-}
-
 TEST_CASE("a growing cache changes no logit", "[model]") {
     const Golden golden("tiny-mqa");
     Loaded loaded(golden.folder);
@@ -282,77 +262,6 @@ TEST_CASE("a prompt beyond the context is refused with both lengths", "[model]")
     const std::vector<GenerateResult> results = generator.generate(std::span(&request, 1));
     CHECK(results[0].end == EndReason::context_full);
     CHECK(results[0].ids.size() == 1);  // the logits of the last position give one more id
-}
-
-// What a sequence draws alone, greedily or with a seed.
-std::vector<int32_t> answer(Loaded& loaded, const std::vector<int32_t>& prompt, const SamplerOptions& sampler,
-                            size_t count) {
-    Context context(loaded.model, loaded.options);
-    context.prefill(0, prompt, true, {});
-    std::vector<int32_t> ids = {context.join(0, sampler)};
-    while (ids.size() < count)
-        ids.push_back(context.step().front());
-    return ids;
-}
-
-TEST_CASE("sequences join and leave between steps and draw what each draws alone", "[model]") {
-    const Golden golden("tiny-mqa");
-    Loaded loaded(golden.folder);
-    loaded.options.context = 400;
-    constexpr size_t kTokens = 12;
-    std::mt19937 random(5);
-    std::vector<std::vector<int32_t>> prompts(kMaxSequences);
-    std::vector<SamplerOptions> samplers(kMaxSequences);
-    std::vector<std::vector<int32_t>> alone;
-    for (uint32_t s = 0; s < kMaxSequences; ++s) {
-        prompts[s].resize(1 + s * 20);  // some beyond the window, some beyond a piece of split attention
-        for (int32_t& id : prompts[s])
-            id = static_cast<int32_t>(random() % loaded.model.config().vocab_size);
-        samplers[s].seed = s;
-        samplers[s].temperature = s % 2 == 0 ? 0.0f : 0.8f;
-        alone.push_back(answer(loaded, prompts[s], samplers[s], kTokens));
-    }
-
-    loaded.options.sequences = kMaxSequences;
-    Context context(loaded.model, loaded.options);
-    std::vector<std::vector<int32_t>> drawn(kMaxSequences);
-    uint32_t next = 0;
-    for (uint32_t round = 0; round < 60; ++round) {
-        // Three a round come in; who has all of its tokens goes.
-        for (uint32_t i = 0; i < 3 && next < kMaxSequences; ++i, ++next) {
-            context.prefill(next, prompts[next], true, {});
-            drawn[next].push_back(context.join(next, samplers[next]));
-        }
-        for (const uint32_t sequence : context.decoding())
-            if (drawn[sequence].size() == kTokens)
-                context.leave(sequence);
-        const std::vector<uint32_t> sequences = context.decoding();
-        if (sequences.empty())
-            break;
-        const std::span<const int32_t> ids = context.step();
-        REQUIRE(ids.size() == sequences.size());
-        for (size_t i = 0; i < ids.size(); ++i)
-            drawn[sequences[i]].push_back(ids[i]);
-    }
-    for (uint32_t s = 0; s < kMaxSequences; ++s) {
-        CAPTURE(s);
-        CHECK(drawn[s] == alone[s]);
-        CHECK(context.tokens(s).size() == prompts[s].size() + kTokens - 1);
-    }
-}
-
-TEST_CASE("a full context refuses a step and keeps what it holds", "[model]") {
-    const Golden golden("tiny-mqa");
-    Loaded loaded(golden.folder);
-    loaded.options.context = 8;
-    Context context(loaded.model, loaded.options);
-    context.prefill(0, std::vector<int32_t>(7, 3), true, {});
-    context.join(0, {});
-    context.step();
-    CHECK_THROWS_AS(context.step(), Error);
-    CHECK(context.tokens(0).size() == 8);
-    CHECK(context.rewind(0, 8) == 8);
-    CHECK(context.decoding().empty());
 }
 
 }  // namespace olivine::test

@@ -41,4 +41,25 @@ TEST_CASE("a short chunk, and one that waited for the compiler, leave the pace",
     CHECK(Pace(16).tokens() == 16);
 }
 
+TEST_CASE("as many decode steps run together as are short together", "[model][cpu]") {
+    ChainLength chain(0.02);
+    CHECK(chain.steps() == 1);
+    chain.measured(1, 0.3);
+    CHECK(chain.steps() == 1);
+    chain.measured(1, 0.003);
+    CHECK(chain.steps() == 6);
+    chain.measured(6, 0.003);
+    CHECK(chain.steps() == ChainLength::kMost);
+    chain.measured(16, 0.0);
+    CHECK(chain.steps() == ChainLength::kMost);
+    chain.measured(16, 0.16);
+    CHECK(chain.steps() == 2);
+}
+
+TEST_CASE("a decode step of long runs in pieces of a tenth of a second", "[model][cpu]") {
+    CHECK(layers_in_time(62, 0.1) == 0);
+    CHECK(layers_in_time(62, 0.5) == 12);
+    CHECK(layers_in_time(62, 100.0) == 1);
+}
+
 }  // namespace olivine::test

@@ -9,6 +9,7 @@
 #include "model/model.h"
 #include "model/speculation.h"
 #include "tests/support/golden.h"
+#include "tests/support/loaded.h"
 
 namespace olivine::test {
 
@@ -46,18 +47,6 @@ TEST_CASE("guessing goes on while it pays", "[model][cpu]") {
     CHECK(tries >= 3);
     CHECK(tries <= 30);
 }
-
-namespace {
-
-struct Loaded {
-    explicit Loaded(const std::string& folder)
-        : checkpoint(Checkpoint::open(folder)), model(device, *checkpoint) {}
-    Device device;
-    std::shared_ptr<Checkpoint> checkpoint;
-    Model model;
-};
-
-}  // namespace
 
 TEST_CASE("guesses, right or wrong, change nothing of what is drawn", "[model]") {
     const Golden golden("tiny-mqa");

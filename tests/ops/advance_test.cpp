@@ -25,13 +25,18 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
     Guarded history =
         guarded(test.device, std::vector<uint32_t>(Advance::history_bytes(count) / 4));
     Guarded grid(test.device, sizeof(shader::GridArguments));
+    constexpr uint32_t kStop = 999;
+    Guarded stops = guarded(test.device, std::vector<uint32_t>(count * Advance::kStops, kStop));
+    Guarded running = guarded(test.device, std::vector<uint32_t>{1});
     Recorder recorder(test.device, "advance");
     test.ops.advance.record(recorder,
                             {.chosen = chosen.slice(),
                              .rows = rows.slice(),
                              .seen = seen.slice(),
                              .history = history.slice(),
-                             .grid = grid.slice()},
+                             .grid = grid.slice(),
+                             .stops = stops.slice(),
+                             .running = running.slice()},
                             count, kVocab, shape);
     Plan plan = recorder.finish();
 
@@ -40,9 +45,11 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
     for (uint32_t step = 0; step < Advance::kHistory + 5; ++step) {  // once around the ring
         std::vector<uint32_t> ids = random_words(count, step);
         for (uint32_t& id : ids)
-            id %= kVocab;
+            id %= kStop;
         if (step == 2)
             ids[count - 1] = Sampling::kNoToken;
+        if (step == 3)
+            ids[count - 1] = kStop;
         for (uint32_t r = 0; r < count; ++r) {
             want_history[1 + step % Advance::kHistory * count + r] = ids[r];
             shader::Row& row = row_values[r];
@@ -55,6 +62,12 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
         want_history[0] = step + 1;
         chosen.write(ids);
         plan.run();
+        const bool stopped = step == 2 || step == 3;
+        CHECK(running.read<uint32_t>() == std::vector<uint32_t>{stopped ? 0u : 1u});
+        if (stopped) {
+            plan.run();  // nothing advances
+            running.write(std::vector<uint32_t>{1});
+        }
     }
 
     CHECK(rows.read<uint32_t>() == guarded(test.device, row_values).read<uint32_t>());
@@ -64,7 +77,7 @@ TEST_CASE("advance makes the next step's rows, history, seen bits and grid", "[o
     const uint32_t splits = std::clamp((keys + Attention::kSplitKeys - 1) / Attention::kSplitKeys,
                                        1u, Attention::kMaxSplits);
     CHECK(grid.read<uint32_t>() == std::vector<uint32_t>{shape.kv_heads, count, splits, splits});
-    for (const Guarded* buffer : {&chosen, &rows, &seen, &history, &grid})
+    for (const Guarded* buffer : {&chosen, &rows, &seen, &history, &grid, &stops, &running})
         CHECK(buffer->intact());
 }
 
@@ -82,6 +95,8 @@ TEST_CASE("advance splits attention by the longest row", "[op][advance]") {
     Guarded seen = guarded(test.device, std::vector<uint32_t>(3));
     Guarded history = guarded(test.device, std::vector<uint32_t>(Advance::history_bytes(3) / 4));
     Guarded grid(test.device, sizeof(shader::GridArguments));
+    Guarded stops = guarded(test.device, std::vector<uint32_t>(3 * Advance::kStops, Sampling::kNoToken));
+    Guarded running = guarded(test.device, std::vector<uint32_t>{1});
 
     run(test.device, [&](Recorder& recorder) {
         test.ops.advance.record(recorder,
@@ -89,7 +104,9 @@ TEST_CASE("advance splits attention by the longest row", "[op][advance]") {
                                  .rows = rows.slice(),
                                  .seen = seen.slice(),
                                  .history = history.slice(),
-                                 .grid = grid.slice()},
+                                 .grid = grid.slice(),
+                                 .stops = stops.slice(),
+                                 .running = running.slice()},
                                 3, 20, {4, 1, 32});
     });
 
