@@ -86,10 +86,13 @@ public:
     // Buffers are bound at 0, 1, ... in order; an empty Slice is allowed where the shader has no such
     // binding. Params is a struct of shaders/params.h.
     template <typename Params>
+    void dispatch(const Pipeline& pipeline, std::span<const Slice> buffers, const Params& params, Grid grid) {
+        dispatch(pipeline, buffers, &params, sizeof params, grid, nullptr);
+    }
+    template <typename Params>
     void dispatch(const Pipeline& pipeline, std::initializer_list<Slice> buffers,
                   const Params& params, Grid grid) {
-        dispatch(pipeline, std::span(buffers.begin(), buffers.size()), &params, sizeof params, grid,
-                 nullptr);
+        dispatch(pipeline, std::span(buffers.begin(), buffers.size()), params, grid);
     }
     // The grid comes from three words at `grid` when the plan runs.
     template <typename Params>

@@ -78,6 +78,7 @@ Context::Context(Model& model, const ContextOptions& options)
     activations_.heads = activation(shape.heads * shape.head_dim);
     activations_.hidden = activation(config.intermediate_size);
     activations_.q = buffer(uint64_t{rows} * shape.heads * shape.padded_dim() * 4);
+    activations_.arrivals = buffer(4);
 
     const uint32_t logit_rows = std::max(step_rows_, kHeadRows);
     const uint32_t stride = bindable_stride(config.vocab_size);
@@ -114,7 +115,8 @@ Activations Context::activations(uint32_t rows) const {
             .qkv = all.qkv.first(rows),
             .heads = all.heads.first(rows),
             .hidden = all.hidden.first(rows),
-            .q = all.q};
+            .q = all.q,
+            .arrivals = all.arrivals};
 }
 
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {

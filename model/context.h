@@ -39,6 +39,7 @@ struct Activations {
     Activation heads;   // attention's output                   [rows][heads * head_dim]
     Activation hidden;  // gelu(gate) * up                      [rows][intermediate]
     Slice q;            // normed, rotated, scaled queries      [rows][heads][padded_dim]
+    Slice arrivals;     // one word of scratch (BranchEnd)
 };
 
 // Holds up to options.sequences sequences, each at its own position, which decode side by side.

@@ -11,18 +11,15 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
     const float attn_softcap = config.attn_softcap.value_or(0.0f);
     Ops& ops = model.ops();
 
-    const Slice& first_norm = weights.layers[0].input_layernorm;
     if (step.embed)
-        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale, first_norm,
-                         a.normed, eps);
+        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale,
+                         weights.first_norm, a.normed, eps);
     else
-        ops.rms_norm.record(recorder, a.stream, first_norm, a.normed, eps);
+        ops.rms_norm.record(recorder, a.stream, weights.first_norm, a.normed, eps);
     for (uint32_t i = 0; i < config.num_layers; ++i) {
         const LayerWeights& layer = weights.layers[i];
         const bool global = config.global_layers[i];
         const KvLayer& kv = cache.layer(i);
-        const Slice next_norm =
-            i + 1 < config.num_layers ? weights.layers[i + 1].input_layernorm : weights.norm;
 
         ops.linear.record(recorder, layer.qkv_proj, a.normed, a.qkv);
         ops.rope_store.record(recorder, a.qkv, step.rows, &model.rope(global), layer.qk_norms, shape,
@@ -33,14 +30,12 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
         else
             ops.attention.record_prefill(recorder, a.q, kv, step.rows, shape, attn_softcap, a.heads,
                                          scratch);
-        ops.linear.record(recorder, layer.o_proj, a.heads, a.branch);
-        ops.residual_norm.record(recorder, a.branch, layer.post_attention_layernorm,
-                                 layer.pre_feedforward_layernorm, a.stream, a.normed, eps);
+        ops.linear.record_branch(recorder, ops.residual_norm, layer.o_proj, a.heads, a.branch,
+                                 {layer.attention_norms, a.stream, a.normed, eps, a.arrivals});
 
         ops.linear.record(recorder, layer.gate_up_proj, a.normed, a.hidden, Epilogue::geglu);
-        ops.linear.record(recorder, layer.down_proj, a.hidden, a.branch);
-        ops.residual_norm.record(recorder, a.branch, layer.post_feedforward_layernorm, next_norm,
-                                 a.stream, a.normed, eps);
+        ops.linear.record_branch(recorder, ops.residual_norm, layer.down_proj, a.hidden, a.branch,
+                                 {layer.feedforward_norms, a.stream, a.normed, eps, a.arrivals});
         if (step.layers_a_slice > 0 && (i + 1) % step.layers_a_slice == 0)
             recorder.cut();
     }

@@ -20,7 +20,11 @@ void load(TensorLoader& loader, const Checkpoint& checkpoint, Weights& weights) 
     const uint64_t kv_rows = uint64_t{config.num_kv_heads} * config.head_dim;
 
     const auto norm = [&](const std::string& name) {
-        return weights.norms->put(loader.norm(checkpoint.tensor(name, {hidden})));
+        return loader.norm(checkpoint.tensor(name, {hidden}));
+    };
+    const auto put_both = [&](std::vector<float> first, const std::vector<float>& second) {
+        first.insert(first.end(), second.begin(), second.end());
+        return weights.norms->put(first);
     };
     const auto projection = [&](uint32_t layer, const char* name, uint64_t rows,
                                 uint64_t cols) -> const TensorInfo& {
@@ -47,22 +51,21 @@ void load(TensorLoader& loader, const Checkpoint& checkpoint, Weights& weights) 
                                            types.gate_up_proj, RowOrder::interleaved);
         layer.down_proj =
             loader.matrix({&projection(i, "mlp.down_proj", hidden, inter)}, types.down_proj);
-        layer.input_layernorm = norm(layer_name(i, "input_layernorm"));
-        layer.post_attention_layernorm = norm(layer_name(i, "post_attention_layernorm"));
-        layer.pre_feedforward_layernorm = norm(layer_name(i, "pre_feedforward_layernorm"));
-        layer.post_feedforward_layernorm = norm(layer_name(i, "post_feedforward_layernorm"));
+        if (i == 0)
+            weights.first_norm = weights.norms->put(norm(layer_name(0, "input_layernorm")));
+        layer.attention_norms = put_both(norm(layer_name(i, "post_attention_layernorm")),
+                                         norm(layer_name(i, "pre_feedforward_layernorm")));
+        layer.feedforward_norms =
+            put_both(norm(layer_name(i, "post_feedforward_layernorm")),
+                     norm(i + 1 < config.num_layers ? layer_name(i + 1, "input_layernorm") : "norm.weight"));
         if (config.qk_norm) {
             const auto head_norm = [&](const char* name) {
                 return loader.norm(checkpoint.tensor(layer_name(i, name), {config.head_dim}));
             };
-            std::vector<float> both = head_norm("self_attn.q_norm");
-            const std::vector<float> k = head_norm("self_attn.k_norm");
-            both.insert(both.end(), k.begin(), k.end());
-            layer.qk_norms = weights.norms->put(both);
+            layer.qk_norms = put_both(head_norm("self_attn.q_norm"), head_norm("self_attn.k_norm"));
         }
         weights.layers.push_back(std::move(layer));
     }
-    weights.norm = norm("norm.weight");
     loader.flush();
 }
 
@@ -127,7 +130,7 @@ Weights random_weights(Device& device, Ops& ops, const Config& config, DataType 
     Weights weights;
     weights.norms = std::make_unique<VectorArena>(device, norm_bytes(config));
     VectorArena& norms = *weights.norms;
-    const std::vector<float> zeros(config.hidden_size, 0.0f);
+    const std::vector<float> zeros(config.hidden_size * 2, 0.0f);
     const std::vector<float> head_zeros(config.head_dim * 2, 0.0f);
     uint32_t seed = 1;
     const auto matrix = [&](uint32_t rows, uint32_t cols) {
@@ -140,22 +143,20 @@ Weights random_weights(Device& device, Ops& ops, const Config& config, DataType 
         layer.o_proj = matrix(config.hidden_size, q_rows);
         layer.gate_up_proj = matrix(2 * config.intermediate_size, config.hidden_size);
         layer.down_proj = matrix(config.hidden_size, config.intermediate_size);
-        layer.input_layernorm = norms.put(zeros);
-        layer.post_attention_layernorm = norms.put(zeros);
-        layer.pre_feedforward_layernorm = norms.put(zeros);
-        layer.post_feedforward_layernorm = norms.put(zeros);
+        layer.attention_norms = norms.put(zeros);
+        layer.feedforward_norms = norms.put(zeros);
         if (config.qk_norm)
             layer.qk_norms = norms.put(head_zeros);
         weights.layers.push_back(std::move(layer));
     }
-    weights.norm = norms.put(zeros);
+    weights.first_norm = norms.put({zeros.begin(), zeros.begin() + config.hidden_size});
     return weights;
 }
 
 uint64_t norm_bytes(const Config& config) {
-    const uint64_t hidden = VectorArena::bytes_of(config.hidden_size);
+    const uint64_t both = VectorArena::bytes_of(config.hidden_size * 2ull);
     const uint64_t heads = config.qk_norm ? VectorArena::bytes_of(config.head_dim * 2ull) : 0;
-    return (4 * hidden + heads) * config.num_layers + hidden;
+    return (2 * both + heads) * config.num_layers + VectorArena::bytes_of(config.hidden_size);
 }
 
 }  // namespace olivine

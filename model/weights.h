@@ -16,17 +16,18 @@ struct LayerWeights {
     Matrix o_proj;        // [hidden][heads * head_dim]
     Matrix gate_up_proj;  // [2 * intermediate][hidden]: gate and up rows alternate
     Matrix down_proj;     // [hidden][intermediate]
-    // [hidden] f32 each, as offsets from one.
-    Slice input_layernorm, post_attention_layernorm, pre_feedforward_layernorm,
-        post_feedforward_layernorm;
-    Slice qk_norms;  // [2][head_dim] f32: q_norm, k_norm; empty on Gemma 2
+    // Norms are f32, as offsets from one. Those of a branch's end, [2][hidden]: what comes out of it, and
+    // what the next one takes.
+    Slice attention_norms;    // post_attention_layernorm, pre_feedforward_layernorm
+    Slice feedforward_norms;  // post_feedforward_layernorm, the next layer's input_layernorm or, at last, norm
+    Slice qk_norms;           // [2][head_dim]: q_norm, k_norm; empty on Gemma 2
 };
 
 struct Weights {
     Matrix embed_tokens;      // [vocab][hidden]
     Matrix lm_head;           // [vocab][hidden]; no rows where the embedding is the head
     std::vector<LayerWeights> layers;
-    Slice norm;               // [hidden] f32
+    Slice first_norm;         // [hidden] f32: input_layernorm of the first layer
     std::unique_ptr<VectorArena> norms;  // what the norm slices point into
 
     const Matrix& head() const { return lm_head.rows() > 0 ? lm_head : embed_tokens; }

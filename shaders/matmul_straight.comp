@@ -13,6 +13,8 @@
 // A workgroup is a subgroup of eight lanes, which have the eight rows of a group (include/weights.glsl), and
 // sums kTokens tokens for them.
 //
+// RESIDUAL_NORM: one token, and the workgroup that comes last adds and norms (include/linear_out.glsl).
+//
 //   binding 0  quants  [rows][units]    storage type   read, by address
 //   binding 1  scales  [rows][scales]   f16 in words   read, by address (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read, by address
@@ -42,6 +44,9 @@ layout(push_constant) uniform Push {
     uint digits[16];
     uint addresses[6];  // of bindings 0 to 2, low word first
 };
+#ifdef RESIDUAL_NORM
+#include "include/reduce.glsl"
+#endif
 #include "include/linear_out.glsl"
 
 // `number` below 16^count, as the driver sees that it is the same for all lanes.
@@ -116,4 +121,8 @@ void main() {
             put(token, row, sums[t]);
 #endif
     }
+#ifdef RESIDUAL_NORM
+    if (number < (p.rows + 7) / 8)
+        arrive_and_norm((p.rows + 7) / 8);
+#endif
 }

@@ -10,6 +10,8 @@
 // activations into int8, so that packed dot products do the rest. Every workgroup does so for itself:
 // a dispatch of its own would cost more.
 //
+// RESIDUAL_NORM: one token, and the workgroup that comes last adds and norms (include/linear_out.glsl).
+//
 //   binding 0  quants  [rows][units]    storage type   read
 //   binding 1  scales  [rows][scales]   f16 in words   read (quantised types only)
 //   binding 2  x       [tokens][cols]   f32            read
@@ -129,10 +131,8 @@ void main() {
         sums[i] = partial[i * gl_WorkGroupSize.x];
 #endif
 
-    if (gl_LocalInvocationID.x != 0)
-        return;
     for (uint t = 0; t < kTokens; ++t) {
-        if (t >= p.tokens)
+        if (t >= p.tokens || gl_LocalInvocationID.x != 0)
             break;
 #ifdef EPILOGUE_GEGLU
         for (uint r = 0; r < kRows; r += 2)
@@ -144,4 +144,7 @@ void main() {
                 put(t, first + r, sums[r * kTokens + t]);
 #endif
     }
+#ifdef RESIDUAL_NORM
+    arrive_and_norm((p.rows + kRows - 1) / kRows);
+#endif
 }

@@ -44,7 +44,7 @@ struct EmbedParams {
     uint row_scales; // 32-bit words of scales in one row
     uint dst_stride; // floats
     float scale;
-    uint normed_stride;  // floats; with NORM
+    uint normed_stride;  // floats
     float eps;
 };
 
@@ -88,6 +88,7 @@ struct LinearParams {
     uint y_stride;    // floats
     uint y_first;     // column of y where this piece begins
     float softcap;    // 0 = none
+    float eps;        // of the norms, with RESIDUAL_NORM
 };
 
 // matmul_straight's.

@@ -11,15 +11,13 @@ namespace olivine {
 class Embed {
 public:
     explicit Embed(Device& device);
-    // rows: [dst.rows] shader::Row, every token below table.rows(). One dispatch a piece of the table.
-    void record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
-                float scale);
-    // The same and normed[r] = rms_norm(dst[r], weight), as engine/ops/rms_norm.h says.
+    // rows: [dst.rows] shader::Row, every token below table.rows(); normed[r] = rms_norm(dst[r], weight), as
+    // engine/ops/rms_norm.h says. One dispatch a piece of the table.
     void record(Recorder& recorder, const Matrix& table, const Slice& rows, const Activation& dst,
                 float scale, const Slice& weight, const Activation& normed, float eps);
 
 private:
-    Variants variants_, norm_variants_;
+    Variants variants_;
 };
 
 }  // namespace olivine

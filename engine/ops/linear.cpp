@@ -34,7 +34,9 @@ Linear::Linear(Device& device)
     : variants_(device, "linear", 5, sizeof(shader::LinearParams)),
       packed_variants_(device, "linear", 6, sizeof(shader::LinearParams)),
       straight_variants_(device, "linear", 5, sizeof(shader::StraightParams)),
-      scale_variants_(device, "linear", 3, sizeof(shader::ScaleParams)) {}
+      scale_variants_(device, "linear", 3, sizeof(shader::ScaleParams)),
+      norm_variants_(device, "linear", 8, sizeof(shader::LinearParams)),
+      straight_norm_variants_(device, "linear", 8, sizeof(shader::StraightParams)) {}
 
 std::string Linear::work(DataType type, uint32_t tokens) {
     return "linear " + type_suffix(type) +
@@ -192,32 +194,47 @@ Linear::Packed Linear::pack(Recorder& recorder, const Activation& x, Rung rung) 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x,
                     const Activation& y, Epilogue epilogue, float softcap) {
     assert(epilogue == Epilogue::none || epilogue == Epilogue::geglu);
-    record(recorder, weight, x.slice, x, y, epilogue, softcap);  // the bias is not read
+    record(recorder, weight, x, y, End{.epilogue = epilogue, .bias = x.slice, .softcap = softcap});
 }
 
 void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
                     const Activation& x, const Activation& y, Epilogue epilogue) {
     assert(epilogue >= Epilogue::bias && bias.bytes >= weight.rows() * 4ull);
-    record(recorder, weight, bias, x, y, epilogue, 0);
+    record(recorder, weight, x, y, End{.epilogue = epilogue, .bias = bias});
 }
 
-void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
-                    const Activation& x, const Activation& y, Epilogue epilogue, float softcap) {
+bool Linear::norms_as_it_ends(const Matrix& weight, uint32_t tokens) const {
+    if (tokens != 1 || weight.pieces().size() != 1 || !variants_.has(Rung::subgroup))
+        return false;
+    return base_shape(weight.type(), tokens, weight.cols()).shader != "matmul_direct";
+}
+
+void Linear::record_branch(Recorder& recorder, ResidualNorm& residual_norm, const Matrix& weight,
+                           const Activation& x, const Activation& branch, const BranchEnd& end) {
+    assert(end.norms.bytes >= weight.rows() * 8ull);
+    if (norms_as_it_ends(weight, x.rows))
+        return record(recorder, weight, x, branch, End{.branch = &end});
+    record(recorder, weight, x, branch);
+    residual_norm.record(recorder, branch, end.norms, end.stream, end.dst, end.eps);
+}
+
+void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& x, const Activation& y,
+                    const End& end) {
     assert(x.cols == weight.cols() && x.rows == y.rows);
-    assert(y.cols == (epilogue == Epilogue::geglu ? weight.rows() / 2 : weight.rows()));
+    assert(y.cols == (end.epilogue == Epilogue::geglu ? weight.rows() / 2 : weight.rows()));
     const std::vector<MatrixPiece>& pieces = weight.pieces();
     for (auto first = pieces.begin(); first != pieces.end();) {
         const auto last = std::find_if(first, pieces.end(), [&](const MatrixPiece& piece) {
             return piece.layout.type != first->layout.type;
         });
-        record(recorder, {first, last}, bias, x, y, epilogue, softcap);
+        record(recorder, {first, last}, x, y, end);
         first = last;
     }
 }
 
-void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Slice& bias,
-                    const Activation& x, const Activation& y, Epilogue epilogue, float softcap) {
-    const bool geglu = epilogue == Epilogue::geglu;
+void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Activation& x,
+                    const Activation& y, const End& end) {
+    const bool geglu = end.epilogue == Epilogue::geglu;
     const RowLayout& layout = pieces.front().layout;
     const std::optional<Rung> with = rung(layout.type, layout.cols, x.rows);
     Shape shape = with ? *rung_shape(layout.type, *with, layout.cols, x.rows)
@@ -227,11 +244,13 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
         shape.constants[kMatRows] /= 2;
         shape.constants[kMatsRows] *= 2;
     }
-    shape.constants.push_back(static_cast<uint32_t>(epilogue));
+    shape.constants.push_back(static_cast<uint32_t>(end.epilogue));
     append_format(shape.constants, layout);
     std::string variant = shape.shader + "_" + shader_suffix(layout.type);
     if (geglu)
         variant += "_geglu";
+    if (end.branch)
+        variant += "_norm";
     const bool straight = shape.shader == "matmul_straight";
     if (with)
         variant += std::string("_") + name(*with);
@@ -240,10 +259,11 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
 
     const bool packs = with && x.rows > kMaxDecodeTokens;
     const Packed packed = packs ? pack(recorder, x, *with) : Packed{};
-    const Pipeline& pipeline = (packs      ? packed_variants_
-                                : straight ? straight_variants_
-                                           : variants_)
-                                   .get(variant, shape.threads, shape.constants);
+    Variants& variants = end.branch ? (straight ? straight_norm_variants_ : norm_variants_)
+                         : packs    ? packed_variants_
+                         : straight ? straight_variants_
+                                    : variants_;
+    const Pipeline& pipeline = variants.get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : pieces) {
         const shader::LinearParams params{.rows = piece.rows,
                                           .cols = layout.cols,
@@ -253,21 +273,25 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
                                           .x_stride = x.stride / 4,
                                           .y_stride = y.stride,
                                           .y_first = geglu ? piece.first_row / 2 : piece.first_row,
-                                          .softcap = softcap};
+                                          .softcap = end.softcap,
+                                          .eps = end.branch ? end.branch->eps : 0};
         // Row groups go along x and, beyond what drivers promise for one dimension, along z.
         const Grid rows = folded((piece.rows + shape.rows - 1) / shape.rows);
         const Grid grid{.x = rows.x, .y = (x.rows + shape.tokens - 1) / shape.tokens, .z = rows.y};
-        if (packs)
-            recorder.dispatch(
-                pipeline, {piece.quants, piece.scales, packed.values, y.slice, bias, packed.scales},
-                params, grid);
-        else if (straight)
-            recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias},
-                              shader::StraightParams{params, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
-                              grid);
+        std::vector<Slice> buffers = {piece.quants, piece.scales, packs ? packed.values : x.slice, y.slice};
+        if (const BranchEnd* branch = end.branch)
+            buffers.insert(buffers.end(),
+                           {branch->norms, branch->stream.slice, branch->dst.slice, branch->arrivals});
         else
-            recorder.dispatch(pipeline, {piece.quants, piece.scales, x.slice, y.slice, bias}, params,
-                              grid);
+            buffers.push_back(end.bias);
+        if (packs)
+            buffers.push_back(packed.scales);
+        if (straight)
+            recorder.dispatch(
+                pipeline, buffers,
+                shader::StraightParams{params, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}, grid);
+        else
+            recorder.dispatch(pipeline, buffers, params, grid);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/matrix.h"
 #include "engine/ops/activation.h"
+#include "engine/ops/residual_norm.h"
 #include "engine/ops/variants.h"
 #include "engine/recorder.h"
 
@@ -25,6 +26,14 @@ enum class Epilogue : uint8_t {
     bias_add = 4,   // y = y + sum + bias
 };
 
+// Where a product's result goes as a branch: engine/ops/residual_norm.h.
+struct BranchEnd {
+    Slice norms;     // [2][cols] f32
+    Activation stream, dst;
+    float eps = 0;
+    Slice arrivals;  // one word of scratch, 0 between dispatches
+};
+
 class Linear {
 public:
     explicit Linear(Device& device);
@@ -36,6 +45,12 @@ public:
     // With a bias: [weight.rows()] f32; epilogue is one of the three that take it.
     void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
                 const Activation& y, Epilogue epilogue);
+
+    // branch = weight x, then what ResidualNorm::record makes of it. Of one token in the same dispatch, where
+    // norms_as_it_ends() says so.
+    void record_branch(Recorder& recorder, ResidualNorm& residual_norm, const Matrix& weight, const Activation& x,
+                       const Activation& branch, const BranchEnd& end);
+    bool norms_as_it_ends(const Matrix& weight, uint32_t tokens) const;
 
     // Tokens up to which matvec is taken, and those beyond which a rung that multiplies tiles takes over.
     static constexpr uint32_t kMaxVectorTokens = 16;
@@ -74,14 +89,22 @@ private:
     Shape base_shape(DataType type, uint32_t tokens, uint32_t cols) const;
     std::optional<Shape> straight_shape(DataType type, uint32_t tokens, uint32_t cols) const;
     std::optional<Shape> rung_shape(DataType type, Rung rung, uint32_t cols, uint32_t tokens) const;
+    // What a finished sum takes: `bias` is bound, but read by epilogues that add it alone.
+    struct End {
+        Epilogue epilogue = Epilogue::none;
+        Slice bias;
+        float softcap = 0;
+        const BranchEnd* branch = nullptr;
+    };
     Packed pack(Recorder& recorder, const Activation& x, Rung rung);
-    void record(Recorder& recorder, const Matrix& weight, const Slice& bias, const Activation& x,
-                const Activation& y, Epilogue epilogue, float softcap);
+    void record(Recorder& recorder, const Matrix& weight, const Activation& x, const Activation& y,
+                const End& end);
     // Pieces of one type.
-    void record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Slice& bias,
-                const Activation& x, const Activation& y, Epilogue epilogue, float softcap);
+    void record(Recorder& recorder, std::span<const MatrixPiece> pieces, const Activation& x,
+                const Activation& y, const End& end);
 
-    Variants variants_, packed_variants_, straight_variants_, scale_variants_;
+    Variants variants_, packed_variants_, straight_variants_, scale_variants_, norm_variants_,
+        straight_norm_variants_;
     // Packed activations of the operation being run. The last is in use; plans that were recorded
     // earlier refer to those before.
     std::deque<Buffer> scratch_;

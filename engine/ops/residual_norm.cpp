@@ -7,11 +7,11 @@
 namespace olivine {
 
 ResidualNorm::ResidualNorm(Device& device)
-    : variants_(device, "residual_norm", 5, sizeof(shader::ResidualNormParams)) {}
+    : variants_(device, "residual_norm", 4, sizeof(shader::ResidualNormParams)) {}
 
-void ResidualNorm::record(Recorder& recorder, const Activation& branch, const Slice& post_weight,
-                          const Slice& next_weight, const Activation& stream, const Activation& dst,
-                          float eps) {
+void ResidualNorm::record(Recorder& recorder, const Activation& branch, const Slice& norms,
+                          const Activation& stream, const Activation& dst, float eps) {
+    assert(norms.bytes >= branch.cols * 8ull);
     assert(branch.rows == stream.rows && branch.rows == dst.rows);
     assert(branch.cols == stream.cols && branch.cols == dst.cols);
     const Pipeline& pipeline =
@@ -21,8 +21,8 @@ void ResidualNorm::record(Recorder& recorder, const Activation& branch, const Sl
                                             .stream_stride = stream.stride,
                                             .dst_stride = dst.stride,
                                             .eps = eps};
-    recorder.dispatch(pipeline, {branch.slice, post_weight, next_weight, stream.slice, dst.slice},
-                      params, {.x = branch.rows});
+    recorder.dispatch(pipeline, {branch.slice, norms, stream.slice, dst.slice}, params,
+                      {.x = branch.rows});
 }
 
 }  // namespace olivine

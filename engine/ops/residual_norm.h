@@ -11,9 +11,9 @@ namespace olivine {
 class ResidualNorm {
 public:
     explicit ResidualNorm(Device& device);
-    // Weights: [cols] f32, offsets from one.
-    void record(Recorder& recorder, const Activation& branch, const Slice& post_weight,
-                const Slice& next_weight, const Activation& stream, const Activation& dst, float eps);
+    // norms: [2][cols] f32, offsets from one: post_weight, then next_weight.
+    void record(Recorder& recorder, const Activation& branch, const Slice& norms, const Activation& stream,
+                const Activation& dst, float eps);
 
 private:
     Variants variants_;

@@ -17,7 +17,8 @@ struct Product {
     float softcap = 0;
     float size = 1;      // of the activations
     float bias_size = 2;
-    enum class Values : uint8_t { random, tiny, one_each } values = Values::random;
+    enum class Values : uint8_t { random, tiny } values = Values::random;
+    bool branch = false;  // ends in its norms
 };
 
 const char* suffix(Epilogue epilogue) {
@@ -137,20 +138,54 @@ void build(Scene& scene, const Product& p) {
     });
 }
 
+// A product that ends as a branch does.
+void build_branch(Scene& scene, const Product& p) {
+    constexpr float kEps = 1e-6f;
+    const FileRows weight = random_rows(p.type, p.rows, p.cols, scene.seed + p.cols);
+    const std::vector<float> x = random_floats(size_t{p.tokens} * p.cols, -p.size, p.size, scene.seed + 1);
+    const std::vector<float> stream = random_floats(size_t{p.tokens} * p.rows, -2, 2, scene.seed + 2);
+    const std::vector<float> norms = random_floats(size_t{p.rows} * 2, -1, 1, scene.seed + 3);
+    const std::vector<double> sums = linear(x, weight.values, p.tokens, p.rows, p.cols);
+    std::vector<double> after = rms_norm(std::span<const double>(sums), std::span(norms).first(p.rows), kEps);
+    for (size_t i = 0; i < after.size(); ++i)
+        after[i] += stream[i];
+    const std::vector<double> want =
+        rms_norm(std::span<const double>(after), std::span(norms).last(p.rows), kEps);
+    Bar bar = bar_of(scene, p);
+    if (bar.nmse > kExact.nmse) {
+        const double more = cancelled(x, weight.values, sums, p);
+        bar = {bar.nmse * more, bar.largest * std::sqrt(more)};
+    }
+    const Matrix& matrix = scene.weight(weight);
+    const Activation in = scene.input_rows("x", p.tokens, p.cols, x);
+    const Activation branch = scene.output_rows("branch", p.tokens, p.rows, sums, bar);
+    const BranchEnd end{.norms = scene.input("norms", norms),
+                        .stream = scene.output_rows("stream", p.tokens, p.rows, stream, after, bar),
+                        .dst = scene.output_rows("dst", p.tokens, p.rows, want, bar),
+                        .eps = kEps,
+                        .arrivals = scene.output_words("arrivals", {0}, {0})};
+    scene.cost(static_cast<double>(Matrix::bytes(p.type, p.rows, p.cols)) +
+                   4.0 * p.tokens * (p.cols + 4 * p.rows),
+               2.0 * p.rows * p.cols * p.tokens);
+    scene.record([&scene, &matrix, in, branch, end](Recorder& recorder) {
+        scene.ops.linear.record_branch(recorder, scene.ops.residual_norm, matrix, in, branch, end);
+    });
+}
+
 void add(std::vector<Case>& cases, const Product& p, const std::string& remark = {},
          Quick quick = Quick::no) {
     Case c;
     c.op = "linear";
     c.work = Linear::work(p.type, p.tokens);
     c.name = type_suffix(p.type) + format_text(" %ux%u%s, %u token%s", p.rows, p.cols,
-                                               suffix(p.epilogue), p.tokens,
+                                               p.branch ? " branch" : suffix(p.epilogue), p.tokens,
                                                p.tokens == 1 ? "" : "s") +
              (remark.empty() ? "" : ", " + remark);
     c.rungs = Linear::candidates(p.type, p.tokens);
     c.rung = [p](const Ops& ops) { return ops.linear.rung(p.type, p.cols, p.tokens); };
     c.quick = quick;
     c.flops = 2.0 * p.rows * p.cols * p.tokens;
-    c.build = [p](Scene& scene) { build(scene, p); };
+    c.build = [p](Scene& scene) { p.branch ? build_branch(scene, p) : build(scene, p); };
     cases.push_back(std::move(c));
 }
 
@@ -225,6 +260,18 @@ void add_linear_cases(std::vector<Case>& cases) {
             add(cases, {.type = type, .rows = 640, .cols = 2048, .tokens = tokens});
         }
     }
+    // Attention's output and the MLP's, which end in their norms; of two tokens, by a dispatch of its own.
+    for (uint32_t i = 0; i < kDataTypes; ++i) {
+        const DataType type = static_cast<DataType>(i);
+        const uint32_t block = block_elements(type);
+        for (const Shape& shape : {Shape{1, block}, Shape{35, block * 3}, Shape{640, 1024}, Shape{2560, 2048}})
+            for (const uint32_t tokens : {1u, 2u})
+                add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens,
+                            .branch = true},
+                    "", shape.rows == 35 && type == DataType::q8_0 && tokens == 1 ? Quick::all
+                        : shape.rows == 35 && tokens == 1                        ? Quick::once
+                                                                                 : Quick::no);
+    }
     // A head over a whole vocabulary, with more rows than a grid has workgroups in a dimension.
     for (const DataType type : {DataType::q8_0, DataType::q4_0})
         add(cases, {.type = type, .rows = 262144, .cols = 640, .softcap = 30});
@@ -268,6 +315,7 @@ void add_linear_checks(std::vector<Case>& cases, const Workload& workload) {
             for (const Epilogue epilogue : workload.epilogues)
                 add(cases, {.type = type, .rows = 34, .cols = cols, .tokens = tokens,
                             .epilogue = epilogue, .size = 0.2f});
+        add(cases, {.type = type, .rows = 34, .cols = cols, .branch = true});
     }
 }
 

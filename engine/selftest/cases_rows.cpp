@@ -63,13 +63,15 @@ void build_residual_norm(Scene& scene, const Rows& shape, float size) {
         sum[i] += stream[i];
     const std::vector<double> want = rms_norm(std::span<const double>(sum), next, kEps);
     const Activation b = scene.input_rows("branch", shape.rows, shape.cols, branch);
-    const Slice p = scene.input("post weight", post), n = scene.input("next weight", next);
+    std::vector<float> both = post;
+    both.insert(both.end(), next.begin(), next.end());
+    const Slice n = scene.input("norms", both);
     const Activation s =
         scene.output_rows("stream", shape.rows, shape.cols, stream, sum, kNormBar);
     const Activation d = scene.output_rows("dst", shape.rows, shape.cols, want, kNormBar);
     scene.cost(16.0 * branch.size(), 9.0 * branch.size());
-    scene.record([&scene, b, p, n, s, d](Recorder& recorder) {
-        scene.ops.residual_norm.record(recorder, b, p, n, s, d, kEps);
+    scene.record([&scene, b, n, s, d](Recorder& recorder) {
+        scene.ops.residual_norm.record(recorder, b, n, s, d, kEps);
     });
 }
 
@@ -94,7 +96,7 @@ void build_layer_norm(Scene& scene, const Rows& shape, float size, float mean) {
 
 // ---- embed -----------------------------------------------------------------------------------------
 
-void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols, bool norm) {
+void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols) {
     const FileRows table = random_rows(type, vocab, cols, scene.seed);
     constexpr float kScale = 25.25f;  // a published sqrt(640), as bf16
     std::vector<shader::Row> rows;
@@ -112,12 +114,6 @@ void build_embed(Scene& scene, DataType type, uint32_t vocab, uint32_t cols, boo
     const std::vector<float> weight = random_floats(cols, -1, 1, scene.seed + 2);
     const std::vector<double> norms = rms_norm(std::span<const double>(want), weight, kEps);
     const Activation d = scene.output_rows("dst", count, cols, std::move(want), {1e-13, 1e-5});
-    if (!norm) {
-        scene.record([&scene, &matrix, ids, d](Recorder& recorder) {
-            scene.ops.embed.record(recorder, matrix, ids, d, kScale);
-        });
-        return;
-    }
     const Slice w = scene.input("weight", weight);
     const Activation n = scene.output_rows("normed", count, cols, norms, kNormBar);
     scene.record([&scene, &matrix, ids, d, w, n](Recorder& recorder) {
@@ -252,19 +248,9 @@ void add_row_cases(std::vector<Case>& cases) {
             const DataType type = static_cast<DataType>(i);
             if (cols % block_elements(type) != 0)
                 continue;
-            Case c = row_case("embed", type_suffix(type) + format_text(" 300x%u", cols),
-                              cols == 640 || type == DataType::q4_k ? Quick::once : Quick::no,
-                              [type, cols](Scene& s) {
-                                  build_embed(s, type, 300, cols, false);
-                              });
-            c.has_subgroup = false;
-            c.wide = false;
-            cases.push_back(std::move(c));
-            if (cols == 640 || cols == 35 || type == DataType::q4_k)
-                cases.push_back(row_case("embed", type_suffix(type) + format_text(" 300x%u and norm", cols),
-                                         cols == 640 ? Quick::once : Quick::no, [type, cols](Scene& s) {
-                                             build_embed(s, type, 300, cols, true);
-                                         }));
+            cases.push_back(row_case("embed", type_suffix(type) + format_text(" 300x%u", cols),
+                                     cols == 640 || type == DataType::q4_k ? Quick::once : Quick::no,
+                                     [type, cols](Scene& s) { build_embed(s, type, 300, cols); }));
         }
 
     for (const DataType type : kTypes) {
@@ -325,7 +311,7 @@ void add_row_checks(std::vector<Case>& cases, const Workload& workload) {
     }));
     cases.push_back(row_case("embed", type_suffix(workload.table), Quick::no,
                              [type = workload.table](Scene& s) {
-                                 build_embed(s, type, 20, std::max(64u, block_elements(type)), true);
+                                 build_embed(s, type, 20, std::max(64u, block_elements(type)));
                              }));
 }
 

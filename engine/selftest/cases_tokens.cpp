@@ -159,9 +159,12 @@ void build_random_fill(Scene& scene, DataType type) {
     const Activation values{
         scene.scratch("values", std::vector<uint32_t>(size_t{kRows} * kCols, kPoison)), kRows, kCols,
         kCols};
-    scene.record([&scene, &matrix, rows, values](Recorder& recorder) {
+    const Slice norm = scene.input("norm", std::vector<float>(kCols));
+    const Activation normed{scene.scratch("normed", std::vector<uint32_t>(size_t{kRows} * kCols, kPoison)),
+                            kRows, kCols, kCols};
+    scene.record([&scene, &matrix, rows, values, norm, normed](Recorder& recorder) {
         scene.ops.random_fill.record(recorder, matrix, scene.seed, kScale);
-        scene.ops.embed.record(recorder, matrix, rows, values, 1);
+        scene.ops.embed.record(recorder, matrix, rows, values, 1, norm, normed, 1e-6f);
     });
     scene.check([&scene, type]() -> std::string {
         double sum = 0, squares = 0, largest = 0;

@@ -220,9 +220,8 @@ void add_rows(std::vector<Case>& cases, const std::string& model, const Config& 
                      .bytes = 4 * row_bytes,
                      .record = [=](Rig& rig, Recorder& recorder) {
                          rig.ops.residual_norm.record(
-                             recorder, rig.activation(tokens, width), rig.buffer(width * 4ull),
-                             rig.buffer(width * 4ull), rig.activation(tokens, width),
-                             rig.activation(tokens, width), 1e-6f);
+                             recorder, rig.activation(tokens, width), rig.buffer(width * 8ull),
+                             rig.activation(tokens, width), rig.activation(tokens, width), 1e-6f);
                      }});
     const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
     const uint32_t qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim;

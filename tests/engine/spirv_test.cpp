@@ -27,12 +27,12 @@ void reflect_anything(std::span<const uint32_t> words) {
 
 TEST_CASE("reflection reads bindings, their access and push constants", "[cpu][spirv]") {
     const ShaderInterface interface = reflect(spirv("residual_norm"));
-    REQUIRE(interface.bindings.size() == 5);
+    REQUIRE(interface.bindings.size() == 4);
     CHECK(interface.push_bytes == sizeof(shader::ResidualNormParams));
-    for (uint32_t i = 0; i < 5; ++i) {
+    for (uint32_t i = 0; i < 4; ++i) {
         CHECK(interface.bindings[i].used);
-        CHECK(interface.bindings[i].reads == (i < 4));
-        CHECK(interface.bindings[i].writes == (i >= 3));
+        CHECK(interface.bindings[i].reads == (i < 3));
+        CHECK(interface.bindings[i].writes == (i >= 2));
     }
     // Plain types have no scales.
     CHECK(!reflect(spirv("embed_f16")).bindings[1].used);

@@ -97,7 +97,8 @@ Result operate(Device& device) {
     matrix.upload(uploader, {&source, 1}, RowOrder::stacked);
     uploader.flush();
 
-    const Buffer weight = floats(kCols, 2), input = floats(kCols, 3), stream = floats(kRows, 4);
+    const Buffer weight = floats(kCols, 2), input = floats(kCols, 3), stream = floats(kRows, 4),
+                 norms = floats(2 * kRows, 5);
     const Buffer normed(device, Arena::activations, kCols * 4);
     const Buffer branch(device, Arena::activations, kRows * 4);
     const Buffer output(device, Arena::activations, kRows * 4);
@@ -108,8 +109,8 @@ Result operate(Device& device) {
     rms_norm.record(recorder, row(input, kCols), weight.slice(), row(normed, kCols), 1e-6f);
     linear.record(recorder, matrix, row(normed, kCols), row(branch, kRows));
     recorder.cut();
-    residual_norm.record(recorder, row(branch, kRows), weight.slice(0, kRows * 4),
-                         weight.slice(0, kRows * 4), row(stream, kRows), row(output, kRows), 1e-6f);
+    residual_norm.record(recorder, row(branch, kRows), norms.slice(), row(stream, kRows), row(output, kRows),
+                         1e-6f);
     Plan plan = recorder.finish();
     plan.run();
     (void)plan.gpu_seconds();

@@ -81,7 +81,8 @@ void embeddings(Scene& s, const Config& c) {
         if (c.hidden_size % block_elements(type) != 0)
             continue;
         const Matrix table(s.device, type, c.vocab_size, c.hidden_size);
-        s.ops.embed.record(s.recorder, table, s.any(), s.rows(1, c.hidden_size), c.embed_scale);
+        const Activation x = s.rows(1, c.hidden_size);
+        s.ops.embed.record(s.recorder, table, s.any(), x, c.embed_scale, s.any(), x, c.norm_eps);
         if (!is_blocks(type))  // which random_fill does not make
             s.ops.random_fill.record(s.recorder, table, 1, 1.0f);
     }
@@ -90,7 +91,7 @@ void embeddings(Scene& s, const Config& c) {
 void norms(Scene& s, const Config& c) {
     const Activation x = s.rows(1, c.hidden_size);
     s.ops.rms_norm.record(s.recorder, x, s.any(), x, c.norm_eps);
-    s.ops.residual_norm.record(s.recorder, x, s.any(), s.any(), x, x, c.norm_eps);
+    s.ops.residual_norm.record(s.recorder, x, s.any(), x, x, c.norm_eps);
 }
 
 void matrices(Scene& s, const Config& c) {
@@ -111,6 +112,11 @@ void matrices(Scene& s, const Config& c) {
             s.ops.linear.record(s.recorder, o_proj, s.rows(tokens, heads), x);
             s.ops.linear.record(s.recorder, gate_up_proj, x, hidden, Epilogue::geglu);
             s.ops.linear.record(s.recorder, down_proj, hidden, x);
+            if (tokens == 1)
+                for (const Matrix* projection : {&o_proj, &down_proj})
+                    s.ops.linear.record_branch(s.recorder, s.ops.residual_norm, *projection,
+                                               s.rows(1, projection->cols()), x,
+                                               {s.any(), x, x, c.norm_eps, s.any()});
             s.ops.linear.record(s.recorder, head, x, s.rows(tokens, c.vocab_size), Epilogue::none,
                                 c.final_softcap.value_or(0.0f));
         }

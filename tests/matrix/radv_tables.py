@@ -38,7 +38,7 @@ TOLERANCE = 0.05
 
 # Shaders that no chip here takes, and why.
 NOT_COMPILED = {
-    "matmul_direct_.*": "taken on software drivers only",
+    "matmul_(direct|straight)_.*": "taken on software drivers only",
     ".*_coopmat2": "RADV has no VK_NV_cooperative_matrix2",
 }
 

@@ -29,34 +29,10 @@ std::vector<double> lookup(const FileRows& table, const std::vector<uint32_t>& t
 
 }  // namespace
 
-TEST_CASE("embed looks rows up and scales them", "[op][embed]") {
+TEST_CASE("embed looks rows up, scales and norms them", "[op][embed]") {
     const std::string variant = GENERATE(from_range(variants()));
-    const DataType type =
-        static_cast<DataType>(GENERATE(range(0u, kDataTypes)));
+    const DataType type = static_cast<DataType>(GENERATE(range(0u, kDataTypes)));
     const uint32_t cols = GENERATE(1u, 7u, 255u, 32u, 96u, 256u, 640u, 768u, 1152u, 5376u);
-    if (cols % block_elements(type) != 0)
-        return;
-    CAPTURE(variant, name(type), cols);
-    OpTest test(variant);
-    const FileRows table = random_rows(type, 19, cols, 1);
-    const std::vector<uint32_t> tokens = {18, 0, 7, 7, 1};
-    const Matrix matrix = upload(test.device, table);
-    Guarded rows = guarded(test.device, rows_for(tokens));
-    GuardedRows d(test.device, 5, cols);
-
-    run(test.device, [&](Recorder& recorder) {
-        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), kScale);
-    });
-
-    // One product: measured 1.5e-15 (f32 rounding), 0 on many.
-    CHECK(nmse(lookup(table, tokens), d.read()) < 1e-13);
-    CHECK(d.intact());
-}
-
-TEST_CASE("embed norms what it looks up", "[op][embed]") {
-    const std::string variant = GENERATE(from_range(variants()));
-    const DataType type = GENERATE(DataType::f32, DataType::q8_0, DataType::q4_0, DataType::q4_k);
-    const uint32_t cols = GENERATE(1u, 35u, 96u, 256u, 640u, 5376u);
     if (cols % block_elements(type) != 0)
         return;
     CAPTURE(variant, name(type), cols);
@@ -74,6 +50,7 @@ TEST_CASE("embed norms what it looks up", "[op][embed]") {
     });
 
     const std::vector<double> want = lookup(table, tokens);
+    // One product: measured 1.5e-15 (f32 rounding), 0 on many.
     CHECK(nmse(want, d.read()) < 1e-13);
     // As rms_norm's own test: measured up to 2e-14.
     CHECK(nmse(rms_norm(std::span<const double>(want), weight, 1e-6), n.read()) < 1e-12);
@@ -98,14 +75,21 @@ TEST_CASE("embed finds rows in every piece of a table", "[op][embed]") {
         tokens.push_back(piece.first_row);
     }
     Guarded rows = guarded(device, rows_for(tokens));
-    GuardedRows d(device, static_cast<uint32_t>(tokens.size()), 96);
+    const uint32_t count = static_cast<uint32_t>(tokens.size());
+    GuardedRows d(device, count, 96), n(device, count, 96);
+    const std::vector<float> weight = random_floats(96, -1, 1, 4);
+    Guarded w = guarded(device, weight);
 
     run(device, [&](Recorder& recorder) {
-        embed.record(recorder, matrix, rows.slice(), d.activation(), kScale);
+        embed.record(recorder, matrix, rows.slice(), d.activation(), kScale, w.slice(), n.activation(),
+                     1e-6f);
     });
 
-    CHECK(nmse(lookup(table, tokens), d.read()) < 1e-13);
+    const std::vector<double> want = lookup(table, tokens);
+    CHECK(nmse(want, d.read()) < 1e-13);
+    CHECK(nmse(rms_norm(std::span<const double>(want), weight, 1e-6), n.read()) < 1e-12);
     CHECK(d.intact());
+    CHECK(n.intact());
     CHECK(device.validation_messages() == 0);
 }
 
@@ -114,16 +98,21 @@ TEST_CASE("embed leaves a row alone whose token the table does not have", "[op][
     const FileRows table = random_rows(DataType::f32, 4, 32, 3);
     const Matrix matrix = upload(test.device, table);
     Guarded rows = guarded(test.device, rows_for({4, 0xffffffffu}));
-    GuardedRows d(test.device, 2, 32);
+    GuardedRows d(test.device, 2, 32), n(test.device, 2, 32);
     const std::vector<float> before(64, 5.0f);
     d.write(before);
+    n.write(before);
+    Guarded w = guarded(test.device, std::vector<float>(32));
 
     run(test.device, [&](Recorder& recorder) {
-        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), 1);
+        test.ops.embed.record(recorder, matrix, rows.slice(), d.activation(), 1, w.slice(), n.activation(),
+                              1e-6f);
     });
 
     CHECK(d.read() == before);
+    CHECK(n.read() == before);
     CHECK(d.intact());
+    CHECK(n.intact());
 }
 
 }  // namespace olivine::test

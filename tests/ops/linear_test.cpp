@@ -122,6 +122,48 @@ TEST_CASE("linear matches the sum", "[op][linear]") {
     }
 }
 
+TEST_CASE("linear ends a branch in its norms", "[op][linear]") {
+    const std::string variant = GENERATE(from_range(variants()));
+    const DataType type = GENERATE(DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
+                                   DataType::q4_0, DataType::q4_k);
+    CAPTURE(variant, name(type));
+    OpTest test(variant);
+    const uint32_t block = block_elements(type);
+    for (const Shape& shape : {Shape{1, block}, Shape{7, 3 * block}, Shape{35, 5 * block}, Shape{640, 1024}})
+        for (const uint32_t tokens : {1u, 3u}) {
+            CAPTURE(shape.rows, shape.cols, tokens);  // the seeds are 9 to 12
+            const FileRows weight = random_rows(type, shape.rows, shape.cols, shape.cols);
+            const Matrix matrix = upload(test.device, weight);
+            const std::vector<float> x = random_floats(size_t{tokens} * shape.cols, -1, 1, 9);
+            const std::vector<float> before = random_floats(size_t{tokens} * shape.rows, -1e5f, 1e5f, 10);
+            const std::vector<float> norms = random_floats(size_t{shape.rows} * 2, -1, 1, 11);
+            GuardedRows in(test.device, tokens, shape.cols, x), branch(test.device, tokens, shape.rows);
+            GuardedRows stream(test.device, tokens, shape.rows, before), dst(test.device, tokens, shape.rows);
+            Guarded n = guarded(test.device, norms), arrivals = guarded(test.device, std::vector<uint32_t>{0});
+
+            run(test.device, [&](Recorder& recorder) {
+                test.ops.linear.record_branch(
+                    recorder, test.ops.residual_norm, matrix, in.activation(), branch.activation(),
+                    {n.slice(), stream.activation(), dst.activation(), 1e-6f, arrivals.slice()});
+            });
+
+            const std::vector<double> sums = linear(x, weight.values, tokens, shape.rows, shape.cols);
+            std::vector<double> sum =
+                rms_norm(std::span<const double>(sums), std::span(norms).first(shape.rows), 1e-6);
+            for (size_t i = 0; i < sum.size(); ++i)
+                sum[i] += before[i];
+            CHECK(nmse(sums, branch.read()) < kBar);
+            CHECK(nmse(sum, stream.read()) < kBar);
+            CHECK(nmse(rms_norm(std::span<const double>(sum), std::span(norms).last(shape.rows), 1e-6),
+                       dst.read()) < kBar);
+            CHECK(arrivals.read<uint32_t>() == std::vector<uint32_t>{0});
+            for (const GuardedRows* rows : {&in, &branch, &stream, &dst})
+                CHECK(rows->intact());
+            CHECK(arrivals.intact());
+            CHECK(n.intact());
+        }
+}
+
 TEST_CASE("linear with GeGLU pairs gate and up rows", "[op][linear]") {
     const std::string variant = GENERATE(from_range(variants()));
     const DataType type = GENERATE(from_range(kTypes));

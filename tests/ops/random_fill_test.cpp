@@ -45,9 +45,11 @@ TEST_CASE("random_fill makes values of the wanted size, the same for the same se
     for (uint32_t r = 0; r < 37; ++r)
         row_values[r].token = r;
     const Guarded rows = guarded(test.device, row_values);
-    const GuardedRows values(test.device, 37, 96);
+    const GuardedRows values(test.device, 37, 96), normed(test.device, 37, 96);
+    const Guarded norm = guarded(test.device, std::vector<float>(96));
     run(test.device, [&](Recorder& recorder) {
-        test.ops.embed.record(recorder, matrix, rows.slice(), values.activation(), 1);
+        test.ops.embed.record(recorder, matrix, rows.slice(), values.activation(), 1, norm.slice(),
+                              normed.activation(), 1e-6f);
     });
     double sum = 0, squares = 0, largest = 0;
     for (const float value : values.read()) {
