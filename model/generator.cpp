@@ -15,8 +15,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-Generator::Generator(Model& model, const ContextOptions& options)
+Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
     : model_(model), context_(model, options), drafts_(options.drafts) {
+    if (draft && drafts_ > 0)
+        drafter_ = std::make_unique<Drafter>(*draft, context_.context(), options.kv);
     const uint32_t vocab = model.config().vocab_size;
     allowed_.assign(Sampling::mask_words(vocab), 0xffffffffu);
     for (const std::optional<int32_t>& id :
@@ -36,14 +38,17 @@ std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request,
     // The last position is left to a step without guesses: a full context ends the answer.
     const size_t room = context_.context() - context_.tokens(sequence).size();
     most = static_cast<uint32_t>(std::min<size_t>(most, room > 2 ? room - 2 : 0));
-    std::vector<int32_t> drafts;
+    std::vector<int32_t> drafts, text;
     if (most > 0) {
-        std::vector<int32_t> text = context_.tokens(sequence);
+        text = context_.tokens(sequence);
         text.push_back(result.ids.back());
-        drafts = look_up(text, most);
+        if (drafter_)
+            drafter_->read(text);  // what came while it rested, which is no cost of this step
     }
     const uint64_t recordings = model_.device().counters().recordings;
     const auto begin = std::chrono::steady_clock::now();
+    if (most > 0)
+        drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_) : look_up(text, most);
     const std::span<const int32_t> drawn = context_.step_with(drafts);
     const std::vector<int32_t> ids(drawn.begin(), drawn.end());
     const uint32_t drafted = static_cast<uint32_t>(drafts.size());
@@ -98,6 +103,8 @@ std::vector<GenerateResult> Generator::generate(
                 count = context_.chunk_at(rest.subspan(done), context_.pace());
                 context_.prefill(s, rest.subspan(done, count), done + count == rest.size(), cancelled);
             }
+            if (drafter_ && requests.size() == 1)
+                drafter_->read(prompt, cancelled);
         } catch (const Error& error) {
             // A stop is an answer of no words, not a failure; the chunks that ran stay in the cache.
             if (error.fault() != Fault::cancelled)

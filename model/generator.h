@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "model/context.h"
+#include "model/drafter.h"
 #include "model/speculation.h"
 
 namespace olivine {
@@ -38,7 +40,8 @@ class Generator {
 public:
     // options.sequences: how many prompts a batch can have. options.drafts: ids that a step guesses at
     // most, while one prompt runs alone and guessing pays (model/speculation.h); 0 = it never guesses.
-    Generator(Model& model, const ContextOptions& options);
+    // draft: the model that guesses, with the same vocabulary; null: guesses are looked up in the text.
+    Generator(Model& model, const ContextOptions& options, Model* draft = nullptr);
 
     // Answers up to sequences() prompts side by side. Prompt i uses sequence i of the context; the
     // beginning that it shares with what that sequence holds is not run again.
@@ -66,6 +69,7 @@ private:
     Model& model_;
     Context context_;
     uint32_t drafts_;
+    std::unique_ptr<Drafter> drafter_;  // null: guesses are looked up
     std::vector<uint32_t> allowed_;  // [vocab] bits
     GenerateStats stats_;
 };

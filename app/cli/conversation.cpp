@@ -12,7 +12,7 @@ Conversation::Conversation(const Flags& flags)
     : flags_(flags),
       verbose_(flags.verbose),
       session_(open_session(flags, true)),
-      generator_(*session_.model, flags.context),
+      generator_(*session_.model, flags.context, session_.draft.get()),
       chat_(generator_, *session_.tokenizer, flags.chat_options()) {
     if (verbose_)
         note("seed " + std::to_string(chat_.options().sampler.seed));

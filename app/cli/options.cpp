@@ -163,6 +163,15 @@ void add_answer_flags(CLI::App& app, Flags& flags) {
                      fail_usage("--speculate is '%s'; it is off or lookup.", text.c_str());
                  flags.context.drafts = text == "off" ? 0 : kDrafts;
              });
+    add_text(app, "--draft", "MODEL",
+             "A smaller model with the same vocabulary that guesses the next words; default: none",
+             [&](const std::string& text) {
+                 if (text.empty())
+                     fail_usage("--draft is empty; it is a folder or a .gguf file.");
+                 flags.draft = text;
+                 flags.context.drafts = kDrafts;
+             })
+        ->excludes(app.get_option("--speculate"));
     SamplerOptions& sampler = flags.sampler;
     add_text(app, "-n,--max-tokens", "N", "Tokens of an answer at most; default: no limit",
              [&](const std::string& text) {

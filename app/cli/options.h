@@ -27,6 +27,7 @@ public:
 
 struct Flags {
     std::string model;   // "" = the built-in one
+    std::string draft;   // a smaller model that guesses; "" = none
     std::string mmproj;  // of a .gguf: its picture encoder's file; "" = the one beside it
 
     std::optional<uint32_t> device;

@@ -31,29 +31,30 @@ std::unique_ptr<Device> open_device(const Flags& flags, const TraceFile* trace) 
     return device;
 }
 
-// Before the first byte is allocated: what is needed and what there is.
-void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes,
+// Before the first byte is allocated: what is needed and what there is. draft: what its model takes.
+void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes, uint64_t draft,
                   const Device& device) {
     const uint32_t context = context_length(config, flags.context.context);
     if (flags.verbose)
-        note("device memory: " + bytes_text(bytes.total()) + " (weights " +
+        note("device memory: " + bytes_text(bytes.total() + draft) + " (weights " +
              bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
              " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) +
-             ") of " + bytes_text(device.budget_bytes()));
+             (draft > 0 ? ", draft model " + bytes_text(draft) : "") + ") of " +
+             bytes_text(device.budget_bytes()));
     // The picture encoder is loaded when the first picture comes.
-    const uint64_t vision = flags.images.empty() ? 0 : bytes.vision;
-    if (bytes.total() + vision <= device.budget_bytes())
+    const uint64_t vision = flags.images.empty() ? 0 : bytes.vision, others = vision + draft;
+    if (bytes.total() + others <= device.budget_bytes())
         return;
     const uint32_t longest =
-        longest_context(config, bytes.weights + vision, flags.context, device.budget_bytes());
+        longest_context(config, bytes.weights + others, flags.context, device.budget_bytes());
     fail(Fault::out_of_memory,
          "The model needs %" PRIu64
          " bytes of device memory with a context of %u tokens (weights "
-         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 "%s) and %" PRIu64
+         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 "%s%s) and %" PRIu64
          " are available; %s.",
-         bytes.total() + vision, context, bytes.weights, bytes.kv, bytes.scratch,
+         bytes.total() + others, context, bytes.weights, bytes.kv, bytes.scratch,
          vision > 0 ? format_text(", picture encoder %" PRIu64, vision).c_str() : "",
-         device.budget_bytes(),
+         draft > 0 ? format_text(", draft model %" PRIu64, draft).c_str() : "", device.budget_bytes(),
          longest > 0
              ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
              : "no context fits");
@@ -74,6 +75,22 @@ ModelOptions model_options(const Flags& flags) {
                 note("rung of " + text);
     };
     return options;
+}
+
+Tokenizer tokenizer_of(const Checkpoint& checkpoint) {
+    return checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf()) : Tokenizer::open(checkpoint.path());
+}
+
+// Its guesses are ids of the large model's vocabulary.
+void check_vocabulary(const Flags& flags, const Tokenizer& tokenizer, const Tokenizer& draft) {
+    if (tokenizer.size() != draft.size())
+        fail(Fault::unsupported, "%s: the draft model's vocabulary has %d pieces (that of %s has %d).",
+             flags.draft.c_str(), draft.size(), model_name(flags).c_str(), tokenizer.size());
+    for (int32_t id = 0; id < tokenizer.size(); ++id)
+        if (tokenizer.piece(id) != draft.piece(id))
+            fail(Fault::unsupported, "%s: the draft model's piece %d is '%s' (that of %s is '%s').",
+                 flags.draft.c_str(), id, std::string(draft.piece(id)).c_str(), model_name(flags).c_str(),
+                 std::string(tokenizer.piece(id)).c_str());
 }
 
 double seconds_since(Clock::time_point start) {
@@ -129,11 +146,17 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
         require_vision(flags, checkpoint.config());
     const ModelBytes bytes = model_bytes(checkpoint, flags.context);
     if (with_tokenizer)
-        session.tokenizer =
-            std::make_unique<Tokenizer>(checkpoint.gguf() ? Tokenizer::from_gguf(*checkpoint.gguf())
-                                                          : Tokenizer::open(checkpoint.path()));
+        session.tokenizer = std::make_unique<Tokenizer>(tokenizer_of(checkpoint));
+    uint64_t draft_bytes = 0;
+    if (!flags.draft.empty()) {
+        session.draft_checkpoint = Checkpoint::open(flags.draft);
+        check_vocabulary(flags, *session.tokenizer, tokenizer_of(*session.draft_checkpoint));
+        ContextOptions options = flags.context;
+        options.context = context_length(checkpoint.config(), options.context);
+        draft_bytes = model_bytes(*session.draft_checkpoint, options).total();
+    }
     session.device = open_device(flags, session.trace.get());
-    check_memory(flags, checkpoint.config(), bytes, *session.device);
+    check_memory(flags, checkpoint.config(), bytes, draft_bytes, *session.device);
     ProgressBar bar("loading " + model_name(flags));
     ModelOptions options = model_options(flags);
     options.progress = [&](uint64_t done, uint64_t total) {
@@ -141,6 +164,8 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
         return !platform::interrupted();
     };
     session.model = std::make_unique<Model>(*session.device, checkpoint, options);
+    if (session.draft_checkpoint)
+        session.draft = std::make_unique<Model>(*session.device, *session.draft_checkpoint, options);
     session.load_seconds = seconds_since(start);
     if (flags.verbose)
         note(format_text("loaded %s in %.2f s", model_name(flags).c_str(), session.load_seconds));
@@ -154,7 +179,7 @@ Session open_session(const Flags& flags, const Synthetic& synthetic) {
     const Config& config = *synthetic.config;
     const ModelBytes bytes = model_bytes(config, synthetic.type, flags.context);
     session.device = open_device(flags, session.trace.get());
-    check_memory(flags, config, bytes, *session.device);
+    check_memory(flags, config, bytes, 0, *session.device);
     session.model = std::make_unique<Model>(*session.device, config, synthetic.type,
                                             model_options(flags));
     session.load_seconds = seconds_since(start);

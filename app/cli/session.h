@@ -19,6 +19,8 @@ struct Session {
     std::unique_ptr<Device> device;
     std::unique_ptr<Model> model;
     std::unique_ptr<Tokenizer> tokenizer;  // if it was asked for
+    std::unique_ptr<Checkpoint> draft_checkpoint;  // of --draft
+    std::unique_ptr<Model> draft;
     double load_seconds = 0;  // from the checkpoint's first byte to weights on the device
 };
 

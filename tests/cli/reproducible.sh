@@ -4,6 +4,7 @@ set -eu
 # shellcheck source=tests/cli/common.inc
 . "$(dirname "${BASH_SOURCE[0]}")/common.inc"
 
+pebble=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/assets/pebble
 ask() { "$olivine" run -p "Tell me a story." "$@" 2>"$scratch/err"; }
 
 first=$(ask --seed 1)
@@ -19,6 +20,8 @@ check "a random seed is said" -n "$seed"
 check "and gives the same again" "$(ask --seed "$seed")" = "$random"
 twice() { printf 'What is Olivine?\nWhat is Olivine?\n' | "$olivine" chat --temp 0 "$@" 2>"$scratch/err"; }
 check "guesses change no answer" "$(twice)" = "$(twice --speculate lookup -v)"
+says "tokens guessed, [1-9][0-9]* of them right$"
+check "guesses of a draft model change no answer" "$(twice)" = "$(twice --draft "$pebble" -v)"
 says "tokens guessed, [1-9][0-9]* of them right$"
 check "temperature 0 needs no seed" "$(ask --temp 0)" = "$(ask --temp 0)"
 check "one candidate is the likeliest" "$(ask --top-k 1)" = "$(ask --temp 0)"

@@ -1,6 +1,7 @@
 // Guesses of the ids that come next: model/speculation.h, and Context::step_with that checks them.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <random>
 
 #include "engine/error.h"
@@ -119,6 +120,65 @@ TEST_CASE("an answer with guesses is the answer without, up to its last token", 
             CHECK(guessing.stats().drafted_tokens > 0);
         }
     }
+}
+
+TEST_CASE("a draft model changes nothing of what is drawn", "[model]") {
+    const Golden golden("tiny-mqa");
+    Loaded loaded(golden.folder);
+    const Config& config = loaded.model.config();
+    Config smaller = config;  // than the tokens that there are, and of another mind
+    smaller.vocab_size = config.vocab_size / 2;
+    Model stranger(loaded.device, smaller, DataType::f32);
+    GenerateRequest request;
+    std::mt19937 random(8);
+    for (int i = 0; i < 70; ++i)
+        request.prompt.push_back(static_cast<int32_t>(random() % config.vocab_size));
+    request.max_tokens = GENERATE(1u, 2u, 40u, 0u);  // 0: until the context is full
+    request.sampler = {.temperature = GENERATE(0.0f, 0.9f), .repeat_penalty = 1.1f, .seed = 9};
+    CAPTURE(request.max_tokens, request.sampler.temperature);
+    const ContextOptions plain_options{.context = 130, .kv = KvType::f32},
+        options{.context = 130, .drafts = 7, .kv = KvType::f32};
+    Generator plain(loaded.model, plain_options), with_itself(loaded.model, options, &loaded.model),
+        with_stranger(loaded.model, options, &stranger);
+    // The second time, everything of the prompt and more is there already.
+    for (int again = 0; again < 2; ++again) {
+        const std::vector<GenerateResult> want = plain.generate(std::span(&request, 1));
+        for (Generator* generator : {&with_itself, &with_stranger}) {
+            const std::vector<GenerateResult> got = generator->generate(std::span(&request, 1));
+            CHECK(got.front().ids == want.front().ids);
+            CHECK(got.front().end == want.front().end);
+        }
+        // The same model draws the same, also by chance, up to where rounding decides.
+        const GenerateStats& stats = with_itself.stats();
+        if (request.max_tokens != 1 && request.max_tokens != 2) {
+            CHECK(stats.drafted_tokens > 0);
+            CHECK(stats.accepted_tokens >= stats.drafted_tokens * 9 / 10);
+        }
+    }
+}
+
+TEST_CASE("a draft model that has read on finds its way back", "[model]") {
+    const Golden golden("tiny-mqa");
+    Loaded loaded(golden.folder);
+    std::mt19937 random(10);
+    std::vector<int32_t> text(60);
+    for (int32_t& id : text)
+        id = static_cast<int32_t>(random() % loaded.model.config().vocab_size);
+    const std::span<const int32_t> all(text);
+    const SamplerOptions sampler{.temperature = 0.8f, .seed = 2};
+    const std::vector<uint32_t> allowed(Sampling::mask_words(loaded.model.config().vocab_size), 0xffffffffu);
+    Drafter drafter(loaded.model, 64, KvType::f32), fresh(loaded.model, 64, KvType::f32);
+    const std::vector<int32_t> first = drafter.guess(all.first(30), 5, sampler, allowed);
+    CHECK(first.size() == 5);
+    CHECK(fresh.guess(all.first(30), 5, sampler, allowed) == first);
+    drafter.guess(all.first(50), 7, sampler, allowed);  // other ids than it guessed
+    CHECK(drafter.guess(all.first(30), 5, sampler, allowed) == first);
+    drafter.read(all);
+    CHECK(drafter.guess(all.first(30), 3, sampler, allowed) == std::vector(first.begin(), first.begin() + 3));
+    text[10] = -4;  // a picture's
+    CHECK(drafter.guess(text, 7, sampler, allowed).size() == 5);  // the context ends
+    text.resize(65, 3);
+    CHECK(drafter.guess(text, 7, sampler, allowed).empty());
 }
 
 TEST_CASE("guesses that do not fit the context are refused", "[model]") {
