@@ -48,9 +48,9 @@ expect 2 "no repeat penalty at all" run -p hello --repeat-penalty 0
 expect 2 "a negative top-k" run -p hello --top-k -1
 expect 2 "a seed beyond 64 bits" run -p hello --seed 18446744073709551616
 expect 2 "an unknown way to guess" run -p hello --speculate magic
+says "it is off or lookup"
 expect 2 "two ways to guess" run -p hello --speculate lookup --draft "$pebble"
 expect 4 "a draft model that is not there" run -p hello --draft /nonexistent
-says "it is off or lookup"
 expect 2 "no tokens wanted" run -p hello -n 0
 expect 2 "an empty stop text" run -p hello --stop ""
 expect 2 "a context of nothing" run -p hello --ctx 0
