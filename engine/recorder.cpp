@@ -60,7 +60,7 @@ struct Plan::Impl {
         uint64_t bytes;
         uint32_t slice;
     };
-    double longest_slice_seconds = 0;
+    std::vector<double> slice_seconds;  // of the last run
     std::string label;
     std::shared_ptr<Trace> trace;
     std::vector<Mark> marks;
@@ -143,12 +143,11 @@ void Plan::run(const std::function<bool()>& cancelled) {
     const double begin = impl_->trace ? impl_->trace->now() : 0;
     uint64_t previous = 0;
     auto done = std::chrono::steady_clock::now();
-    impl_->longest_slice_seconds = 0;
+    impl_->slice_seconds.clear();
     const auto wait = [&] {
         device.wait(previous);
         const auto now = std::chrono::steady_clock::now();
-        const double seconds = std::chrono::duration<double>(now - done).count();
-        impl_->longest_slice_seconds = std::max(impl_->longest_slice_seconds, seconds);
+        impl_->slice_seconds.push_back(std::chrono::duration<double>(now - done).count());
         done = now;
     };
     for (VkCommandBuffer slice : impl_->slices) {
@@ -178,7 +177,7 @@ uint32_t Plan::dispatches() const { return impl_->dispatches; }
 uint32_t Plan::barriers() const { return impl_->barriers; }
 uint32_t Plan::slices() const { return static_cast<uint32_t>(impl_->slices.size()); }
 
-double Plan::longest_slice_seconds() const { return impl_->longest_slice_seconds; }
+std::span<const double> Plan::slice_seconds() const { return impl_->slice_seconds; }
 
 double Plan::gpu_seconds() const {
     const std::vector<double> ticks = impl_->ticks();

@@ -58,8 +58,8 @@ public:
     uint32_t dispatches() const;
     uint32_t barriers() const;
     uint32_t slices() const;
-    // Of the last run(): what the longest of its slices took, by the host's clock.
-    double longest_slice_seconds() const;
+    // Of the last run(): what each slice took, by the host's clock. Empty before the first.
+    std::span<const double> slice_seconds() const;
     // Device time of the last finished submission, 0 without timestamps.
     double gpu_seconds() const;
 

@@ -54,8 +54,9 @@ void validate(const SamplerOptions& options) {
 
 Context::Context(Model& model, const ContextOptions& options)
     : model_(model), sequences_(options.sequences), step_rows_(step_rows(options)),
-      cache_(model.device(), model.config(), options), pace_(cache_.max_chunk()), held_(options.sequences),
-      written_(options.sequences), chain_(options.chain_seconds) {
+      cache_(model.device(), model.config(), options), pace_(cache_.max_chunk(), options.slice_seconds), held_(options.sequences),
+      written_(options.sequences), chain_(options.chain_seconds),
+      slice_seconds_(options.slice_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
     Device& device = model.device();
     const Config& config = model.config();
@@ -146,14 +147,17 @@ Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint3
     constexpr size_t kMostPlans = 32;
     if (plans_.size() >= kMostPlans)
         std::erase_if(plans_, [](const auto& entry) { return entry.first.kind != decode_kind; });
-    Plan& plan = plans_[{picture ? picture_kind : prefill_kind, rows, last_logits ? sequence + 1 : 0}];
+    // Of a picture all soft tokens run together, however slow the device has turned out to be.
+    const bool fine = pace_.too_long() || (picture && pace_.tokens() < Pace::kFirst);
+    Plan& plan =
+        plans_[{picture ? picture_kind : prefill_kind, rows, last_logits ? sequence + 1 : 0, fine}];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "prefill");
     const uint64_t row_bytes = rows * sizeof(shader::Row);
     recorder.copy(host_rows_.slice(0, row_bytes), rows_.slice(0, row_bytes));
     record_forward(recorder, model_, cache_,
-                   {.rows = rows_.slice(0, row_bytes), .embed = !picture, .layers_a_slice = 1},
+                   {.rows = rows_.slice(0, row_bytes), .embed = !picture, .layers_a_slice = 1, .fine = fine},
                    activations(rows), scratch_);
     if (last_logits) {
         const uint64_t bytes = uint64_t{activations_.normed.stride} * 4;
@@ -291,7 +295,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     if (picture)
         place_picture(tokens[0]);
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
-    const bool first = plan.longest_slice_seconds() == 0;
+    const bool first = plan.slice_seconds().empty();
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
@@ -301,7 +305,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     wrote(sequence, begin + count);
     plan.run(cancelled);
     if (!picture)
-        pace_.measured(count, plan.longest_slice_seconds(), first);
+        pace_.measured(count, std::ranges::max(plan.slice_seconds()), first);
     held.insert(held.end(), tokens.begin(), tokens.end());
 }
 
@@ -453,7 +457,7 @@ void Context::run_chain(uint32_t expected) {
     const uint32_t ran = static_cast<uint32_t>(ahead_.size()) / rows;
     chain_.measured(ran, seconds);
     if (!first && layers_a_slice_ == 0)  // the first may have waited for the driver's compiler
-        layers_a_slice_ = layers_in_time(model_.config().num_layers, seconds / ran);
+        layers_a_slice_ = layers_in_time(model_.config().num_layers, seconds / ran, slice_seconds_);
 }
 
 std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {

@@ -122,6 +122,7 @@ public:
 private:
     struct PlanKey {
         uint32_t kind, rows, extra;
+        bool fine = false;
         auto operator<=>(const PlanKey&) const = default;
     };
     // A sequence that decodes, and what the device has of it in its row of the step's buffers.
@@ -171,6 +172,7 @@ private:
     bool laid_out_ = false;  // the device's rows are those of decoding_
     uint32_t steps_ = 0;     // history entries read since
     ChainLength chain_;
+    double slice_seconds_;
     uint32_t layers_a_slice_ = 0;   // of a decode step; 0 = it is a single submission
     std::vector<uint32_t> ahead_;   // ids drawn that step() has not given yet, [steps][decoding_]
     size_t ahead_at_ = 0;

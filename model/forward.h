@@ -13,6 +13,7 @@ struct StepRows {
     bool decode = false;   // one row a sequence; else consecutive rows of one sequence
     Slice grid;            // attention's indirect grid, decode only
     uint32_t layers_a_slice = 0;  // after so many it can be stopped, and others get the device; 0 = nowhere
+    bool fine = false;            // also within layers: for devices where one takes long
 };
 
 // Records everything from token ids to the final norm: afterwards activations.normed holds the rows

@@ -8,36 +8,45 @@
 namespace olivine {
 
 // How many tokens of a prompt run together. What else draws on the device waits for a whole submission, and systems give a driver up that is silent
-// for seconds. So chunks begin short and follow the measured time of a submission, which is a layer's.
+// for seconds. So chunks begin short and follow the measured time of a submission, which is a layer's. The same
+// goes for rows of a picture, of one operation.
 class Pace {
 public:
     static constexpr uint32_t kFirst = 64, kLeast = 8;  // tokens
-    static constexpr double kSeconds = 0.1;             // of a submission, at most
+    static constexpr double kSeconds = 0.1;
+    static constexpr double kLong = 2.5;  // times the seconds wanted: it must be cut otherwise
 
-    // most: tokens that the context runs at once.
-    explicit Pace(uint32_t most) : most_(most), tokens_(std::min(most, kFirst)) {}
+    // most: tokens that run at once, of which `first` to begin with, and never less than `least`.
+    // seconds: of a submission, at most.
+    explicit Pace(uint32_t most, double seconds = kSeconds, uint32_t first = kFirst, uint32_t least = kLeast)
+        : most_(most), least_(least), tokens_(std::min(most, first)), seconds_(seconds) {}
 
     uint32_t tokens() const { return tokens_; }
+    // Even the least takes long.
+    bool too_long() const { return too_long_; }
 
     // The longest submission of a chunk of `tokens` took `seconds`. first: nothing like it had run before,
     // so that the driver may have spent the time with compiling: then only a short time says something.
     void measured(uint32_t tokens, double seconds, bool first) {
-        if (seconds > kSeconds && first)
+        if (seconds > seconds_ && first)
             return;
+        too_long_ = seconds > kLong * seconds_ && tokens <= least_;
         // In proportion, which overrates longer chunks: what a submission costs by itself stays.
-        const double fit = std::max(1.0, tokens * kSeconds / std::max(seconds, 1e-9));
+        const double fit = std::max(1.0, tokens * seconds_ / std::max(seconds, 1e-9));
         const uint32_t most = tokens * kGrowth;
         const uint32_t next = std::bit_floor(static_cast<uint32_t>(std::min<double>(fit, most)));
         // A short end of a prompt does not speak for chunks that have gone well.
-        if (seconds > kSeconds || next > tokens_)
-            tokens_ = std::min(most_, std::max(next, kLeast));
+        if (seconds > seconds_ || next > tokens_)
+            tokens_ = std::min(most_, std::max(next, least_));
     }
 
 private:
     static constexpr uint32_t kGrowth = 4;  // at once
 
-    uint32_t most_;
+    uint32_t most_, least_;
     uint32_t tokens_;
+    double seconds_;
+    bool too_long_ = false;
 };
 
 // How many decode steps run in one submission. Waiting for a step and submitting the next costs a GPU 18 to 75 us
@@ -61,11 +70,10 @@ private:
     uint32_t steps_ = 1;
 };
 
-// Layers that a decode step runs in one submission, when all of them take `seconds` together. 0: the step is
-// short enough to be one submission.
-inline uint32_t layers_in_time(uint32_t layers, double seconds) {
-    constexpr double kLong = 0.25;
-    return seconds > kLong ? std::max(1u, static_cast<uint32_t>(layers * Pace::kSeconds / seconds)) : 0;
+// Layers that a decode step runs in one submission of about `wanted` seconds, when all of them take `seconds`
+// together. 0: the step is short enough to be one submission.
+inline uint32_t layers_in_time(uint32_t layers, double seconds, double wanted) {
+    return seconds > Pace::kLong * wanted ? std::max(1u, static_cast<uint32_t>(layers * wanted / seconds)) : 0;
 }
 
 }  // namespace olivine

@@ -10,9 +10,9 @@
 namespace olivine {
 namespace {
 
-// Query rows of one attention dispatch: a slice of 4096 patches' attention that a slow GPU ends in
-// some tens of milliseconds.
-constexpr uint32_t kAttentionRows = 512;
+// Patches of a slice, before its time is known: some tens of milliseconds of a slow GPU, of 4096 in all.
+constexpr uint32_t kFirstAttentionRows = 256, kLeastAttentionRows = 16;
+constexpr uint32_t kFirstProductRows = 1024, kLeastProductRows = 64;
 // Pictures together as long as their scratch stays below this.
 constexpr uint64_t kBatchBytes = uint64_t{256} << 20;
 constexpr uint32_t kMostTogether = 8;
@@ -50,6 +50,16 @@ ScratchBytes scratch_of(const Config& config) {
             .packed = Linear::scratch_bytes(v.patches(), v.intermediate_size)};
 }
 
+// Records the work on `rows` rows, `most` in a slice.
+template <typename Record>
+void record_slices(Recorder& recorder, uint32_t rows, uint32_t most, const Record& record) {
+    for (uint32_t first = 0; first < rows; first += most) {
+        if (first > 0)
+            recorder.cut();
+        record(first, std::min(most, rows - first));
+    }
+}
+
 }  // namespace
 
 // Everything between pixels and soft tokens, for as many pictures as run together.
@@ -66,11 +76,15 @@ struct Vision::Scratch {
 // The work on a batch, in the order in which it runs.
 struct Vision::Plans {
     Plan patch_embed;
-    struct Layer {
-        Plan attention, mlp;
-    };
     std::vector<Layer> layers;
     Plan projector;
+};
+
+// One layer, recorded so that a slice has so many patches.
+struct Vision::Layer {
+    Plan attention, mlp;
+    uint32_t product_rows = 0, attention_rows = 0;
+    uint32_t product_slices = 0;  // of a matrix product: attention's plan begins and ends with them
 };
 
 uint64_t Vision::scratch_bytes(const Config& config) {
@@ -82,7 +96,10 @@ Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights wei
       ops_(ops),
       config_(config),
       weights_(std::move(weights)),
-      scratch_(std::make_unique<Scratch>()) {
+      scratch_(std::make_unique<Scratch>()),
+      product_pace_(UINT32_MAX, Pace::kSeconds, kFirstProductRows, kLeastProductRows),
+      attention_pace_(config.vision->patches(), Pace::kSeconds, kFirstAttentionRows,
+                      kLeastAttentionRows) {
     const VisionConfig& v = *config_.vision;
     const ScratchBytes one = scratch_of(config_);
     const uint64_t range = device.capabilities().max_range_bytes;
@@ -194,11 +211,8 @@ Vision::Plans& Vision::plans(uint32_t count) {
     const VisionConfig& v = *config_.vision;
     const Scratch& s = *scratch_;
     const uint32_t patches = v.patches();
-    const HeadShape shape = head_shape(v);
-    const float query_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
     const Activation stream = s.stream.first(count * patches),
                      normed = s.normed.first(count * patches);
-    const Activation qkv = s.qkv.first(count * patches), hidden = s.hidden.first(count * patches);
     auto made = std::make_unique<Plans>();
 
     Recorder embed(device_, "patch embedding");
@@ -206,33 +220,7 @@ Vision::Plans& Vision::plans(uint32_t count) {
                             weights_.positions, {v.image_size, v.patch_size}, stream);
     made->patch_embed = embed.finish();
 
-    for (const VisionLayerWeights& layer : weights_.layers) {
-        Recorder attention(device_, "vision attention");
-        ops_.layer_norm.record(attention, stream, layer.norm1, layer.norm1_bias, normed,
-                               v.norm_eps);
-        ops_.linear.record(attention, layer.qkv_proj, layer.qkv_bias, normed, qkv, Epilogue::bias);
-        ops_.rope_store.record(attention, qkv, s.rows.slice(), nullptr, {}, shape, query_scale, 0,
-                               s.q, s.kv);
-        // Attention writes where its input's norm was: nobody reads that any more. It does not
-        // split its keys here, so its scratch is only bound.
-        for (uint32_t picture = 0; picture < count; ++picture)
-            for (uint32_t first = 0; first < patches; first += kAttentionRows) {
-                ops_.attention.record_prefill(attention, s.q, s.kv, s.rows.slice(), shape, 0,
-                                              normed, {s.pooled.slice, s.pooled.slice},
-                                              picture * patches + first,
-                                              std::min(kAttentionRows, patches - first));
-                attention.cut();
-            }
-        ops_.linear.record(attention, layer.out_proj, layer.out_bias, normed, stream,
-                           Epilogue::bias_add);
-        Recorder mlp(device_, "vision mlp");
-        ops_.layer_norm.record(mlp, stream, layer.norm2, layer.norm2_bias, normed, v.norm_eps);
-        ops_.linear.record(mlp, layer.fc1, layer.fc1_bias, normed, hidden, Epilogue::bias_gelu);
-        mlp.cut();
-        ops_.linear.record(mlp, layer.fc2, layer.fc2_bias, hidden, stream, Epilogue::bias_add);
-        made->layers.push_back({attention.finish(), mlp.finish()});
-    }
-
+    made->layers.resize(weights_.layers.size());
     const uint32_t soft_rows = count * config_.mm_tokens_per_image;
     const auto out_side = static_cast<uint32_t>(
         std::lround(std::sqrt(static_cast<double>(config_.mm_tokens_per_image))));
@@ -247,6 +235,78 @@ Vision::Plans& Vision::plans(uint32_t count) {
     made->projector = projector.finish();
     entry = std::move(made);
     return *entry;
+}
+
+// The plans of a layer, recorded anew where the slices have another size now.
+Vision::Layer& Vision::layer(Plans& plans, uint32_t count, size_t index, const EncodeOptions& options) {
+    Layer& made = plans.layers[index];
+    const VisionConfig& v = *config_.vision;
+    const uint32_t patches = v.patches(), rows = count * patches;
+    const uint32_t at_once = options.patches_a_slice;
+    const uint32_t product_rows = at_once > 0 ? at_once : std::min(product_pace_.tokens(), rows);
+    const uint32_t attention_rows = at_once > 0 ? at_once : attention_pace_.tokens();
+    if (made.product_rows == product_rows && made.attention_rows == attention_rows)
+        return made;
+    const VisionLayerWeights& weights = weights_.layers[index];
+    const Scratch& s = *scratch_;
+    const HeadShape shape = head_shape(v);
+    const float query_scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+    const Activation stream = s.stream.first(rows), normed = s.normed.first(rows);
+
+    Recorder attention(device_, "vision attention");
+    ops_.layer_norm.record(attention, stream, weights.norm1, weights.norm1_bias, normed, v.norm_eps);
+    record_slices(attention, rows, product_rows, [&](uint32_t first, uint32_t some) {
+        ops_.linear.record(attention, weights.qkv_proj, weights.qkv_bias, normed.middle(first, some),
+                           s.qkv.middle(first, some), Epilogue::bias);
+    });
+    attention.cut();
+    ops_.rope_store.record(attention, s.qkv.first(rows), s.rows.slice(), nullptr, {}, shape, query_scale, 0,
+                           s.q, s.kv);
+    // Attention writes where its input's norm was: nobody reads that any more. It does not split its keys
+    // here, so its scratch is only bound.
+    for (uint32_t picture = 0; picture < count; ++picture) {
+        if (picture > 0)
+            attention.cut();
+        record_slices(attention, patches, attention_rows, [&](uint32_t first, uint32_t some) {
+            ops_.attention.record_prefill(attention, s.q, s.kv, s.rows.slice(), shape, 0, normed,
+                                          {s.pooled.slice, s.pooled.slice}, picture * patches + first, some);
+        });
+    }
+    Recorder mlp(device_, "vision mlp");
+    record_slices(mlp, rows, product_rows, [&](uint32_t first, uint32_t some) {
+        ops_.linear.record(mlp, weights.out_proj, weights.out_bias, normed.middle(first, some),
+                           stream.middle(first, some), Epilogue::bias_add);
+    });
+    mlp.cut();
+    ops_.layer_norm.record(mlp, stream, weights.norm2, weights.norm2_bias, normed, v.norm_eps);
+    record_slices(mlp, rows, product_rows, [&](uint32_t first, uint32_t some) {
+        ops_.linear.record(mlp, weights.fc1, weights.fc1_bias, normed.middle(first, some),
+                           s.hidden.middle(first, some), Epilogue::bias_gelu);
+    });
+    mlp.cut();
+    record_slices(mlp, rows, product_rows, [&](uint32_t first, uint32_t some) {
+        ops_.linear.record(mlp, weights.fc2, weights.fc2_bias, s.hidden.middle(first, some),
+                           stream.middle(first, some), Epilogue::bias_add);
+    });
+    made = {.attention = attention.finish(),
+            .mlp = mlp.finish(),
+            .product_rows = product_rows,
+            .attention_rows = attention_rows,
+            .product_slices = (rows + product_rows - 1) / product_rows};
+    return made;
+}
+
+// Lets the slices of the layers to come follow what those of this one took. first: nothing like it had run
+// before, so that the driver may have spent the time with compiling.
+void Vision::measured(const Layer& layer, bool first) {
+    const std::span<const double> attention = layer.attention.slice_seconds();
+    const std::span<const double> mlp = layer.mlp.slice_seconds();
+    product_pace_.measured(layer.product_rows,
+                           std::max(std::ranges::max(attention.first(layer.product_slices)),
+                                    std::ranges::max(mlp)),
+                           first);
+    attention_pace_.measured(layer.attention_rows,
+                             std::ranges::max(attention.subspan(layer.product_slices)), first);
 }
 
 uint32_t Vision::steps_per_batch() const {
@@ -284,9 +344,11 @@ void Vision::encode_batch(std::span<const Picture* const> pictures,
     const Activation stream = s.stream.first(count * v.patches());
     run(work.patch_embed, seconds_.patch_embed);
     trace("patch_embed", stream);
-    for (Plans::Layer& layer : work.layers) {
-        run(layer.attention, seconds_.attention);
-        run(layer.mlp, seconds_.mlp);
+    for (size_t i = 0; i < work.layers.size(); ++i) {
+        Layer& each = layer(work, count, i, options);
+        run(each.attention, seconds_.attention);
+        run(each.mlp, seconds_.mlp);
+        measured(each, i == 0);
         trace("layer", stream);
     }
     const uint32_t soft_rows = config_.mm_tokens_per_image;

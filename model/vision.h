@@ -10,6 +10,7 @@
 
 #include "engine/recorder.h"
 #include "model/callbacks.h"
+#include "model/pace.h"
 #include "model/picture.h"
 #include "model/vision_weights.h"
 
@@ -35,6 +36,9 @@ struct EncodeOptions {
     // Told after every slice of work on the pictures that were not known.
     std::function<void(uint32_t done, uint32_t total)> progress;
     Cancelled cancelled;
+    // Patches that attention and matrix products run in one submission, a multiple of 64; 0 = as many as keep
+    // it short, by the times of those before.
+    uint32_t patches_a_slice = 0;
     // Sees intermediate results, for tests and tools: "pixels" [3][side * side] a picture,
     // "patch_embed", "layer" (once a layer), "out" [patches][E] a picture, "pooled", "soft_tokens".
     std::function<void(const char* stage, const Activation& result)> trace;
@@ -67,6 +71,9 @@ private:
     struct Scratch;
     void preprocess(const Picture& picture, uint32_t slot);
     Plans& plans(uint32_t count);
+    struct Layer;
+    Layer& layer(Plans& plans, uint32_t count, size_t index, const EncodeOptions& options);
+    void measured(const Layer& layer, bool first);
     void encode_batch(std::span<const Picture* const> pictures, std::span<EncodedPicture*> results,
                       const EncodeOptions& options, uint32_t done, uint32_t total);
     uint32_t steps_per_batch() const;
@@ -78,6 +85,7 @@ private:
     std::unique_ptr<Scratch> scratch_;
     std::map<uint32_t, std::unique_ptr<Plans>> plans_;  // by pictures in a batch
     VisionSeconds seconds_;
+    Pace product_pace_, attention_pace_;
 
     int32_t last_id_ = 0;
     std::vector<std::weak_ptr<const EncodedPicture>> known_;

@@ -14,8 +14,11 @@ struct Activation {
     uint32_t stride = 0;
 
     // Its first `count` rows.
-    Activation first(uint32_t count) const {
-        return {{slice.buffer, slice.offset, uint64_t{count} * stride * 4}, count, cols, stride};
+    Activation first(uint32_t count) const { return middle(0, count); }
+    // Rows [begin, begin + count). Any device can bind them where begin is a multiple of 16.
+    Activation middle(uint32_t begin, uint32_t count) const {
+        const uint64_t row_bytes = uint64_t{stride} * 4;
+        return {{slice.buffer, slice.offset + begin * row_bytes, count * row_bytes}, count, cols, stride};
     }
     static uint32_t stride_of(uint32_t cols) { return (cols + 3) / 4 * 4; }
     static uint64_t bytes_of(uint32_t rows, uint32_t cols) {

@@ -38,7 +38,13 @@ TEST_CASE("a short chunk, and one that waited for the compiler, leave the pace",
     CHECK(pace.tokens() == 256);
     pace.measured(256, 3.0, false);
     CHECK(pace.tokens() == 8);
+    CHECK(!pace.too_long());
+    pace.measured(8, 0.3, false);
+    CHECK(pace.too_long());
+    pace.measured(8, 0.2, false);
+    CHECK(!pace.too_long());
     CHECK(Pace(16).tokens() == 16);
+    CHECK(Pace(4096, 0.1, 1024, 64).tokens() == 1024);
 }
 
 TEST_CASE("as many decode steps run together as are short together", "[model][cpu]") {
@@ -57,9 +63,9 @@ TEST_CASE("as many decode steps run together as are short together", "[model][cp
 }
 
 TEST_CASE("a decode step of long runs in pieces of a tenth of a second", "[model][cpu]") {
-    CHECK(layers_in_time(62, 0.1) == 0);
-    CHECK(layers_in_time(62, 0.5) == 12);
-    CHECK(layers_in_time(62, 100.0) == 1);
+    CHECK(layers_in_time(62, 0.2, 0.1) == 0);
+    CHECK(layers_in_time(62, 0.5, 0.1) == 12);
+    CHECK(layers_in_time(62, 100.0, 0.1) == 1);
 }
 
 }  // namespace olivine::test
