@@ -1,6 +1,7 @@
 #include "model/context.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <chrono>
 #include <cinttypes>
@@ -8,6 +9,8 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 #include "engine/error.h"
 #include "model/forward.h"
@@ -16,7 +19,7 @@
 namespace olivine {
 namespace {
 
-enum PlanKind : uint32_t { prefill_kind, picture_kind, head_kind, decode_kind, sample_kind };
+enum PlanKind : uint32_t { prefill_kind, picture_kind, head_kind, decode_kind, sample_kind, layout_kind };
 
 // A stride that keeps every row at an offset that any device can bind.
 uint32_t bindable_stride(uint32_t cols) { return (cols + 63) / 64 * 64; }
@@ -33,10 +36,23 @@ shader::SampleParams sample_params(const SamplerOptions& options) {
             .unused = 0};
 }
 
-template <typename T>
-void write_values(Device& device, const Buffer& buffer, std::span<const T> values) {
-    write(device, buffer.slice(0, values.size_bytes()), std::as_bytes(values));
-}
+// Where the state of a step's rows lies in host_layout_, part by part.
+struct Layout {
+    enum Part : uint32_t { rows, params, grid, stops, running, seen, allowed };
+    static constexpr uint32_t kParts = 7;
+    std::array<uint64_t, kParts> bytes, at;
+    uint64_t total = 0;
+
+    Layout(uint64_t count, uint32_t vocab)
+        : bytes{count * sizeof(shader::Row), count * sizeof(shader::SampleParams),
+                sizeof(shader::GridArguments), count * Advance::kStops * 4, 4,
+                count * Sampling::mask_words(vocab) * 4, count * Sampling::mask_words(vocab) * 4} {
+        for (uint32_t i = 0; i < kParts; ++i) {
+            at[i] = total;
+            total += bytes[i];
+        }
+    }
+};
 
 }  // namespace
 
@@ -56,7 +72,7 @@ Context::Context(Model& model, const ContextOptions& options)
     : model_(model), sequences_(options.sequences), step_rows_(step_rows(options)),
       cache_(model.device(), model.config(), options), pace_(cache_.max_chunk(), options.slice_seconds), held_(options.sequences),
       written_(options.sequences), chain_(options.chain_seconds),
-      slice_seconds_(options.slice_seconds) {
+      slices_(model.config().num_layers, options.slice_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
     Device& device = model.device();
     const Config& config = model.config();
@@ -104,6 +120,8 @@ Context::Context(Model& model, const ContextOptions& options)
                       HostAccess::mapped);
     stops_ = Buffer(device, Arena::activations, uint64_t{step_rows_} * Advance::kStops * 4);
     running_ = Buffer(device, Arena::activations, 4);
+    host_layout_ = Buffer(device, Arena::activations, Layout(step_rows_, config.vocab_size).total,
+                          HostAccess::mapped);
 }
 
 Context::~Context() = default;
@@ -144,13 +162,16 @@ void Context::require(uint32_t length) {
 
 Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence) {
     // Full chunks come again and again; odd lengths at the end of a prompt hardly ever do.
-    constexpr size_t kMostPlans = 32;
-    if (plans_.size() >= kMostPlans)
-        std::erase_if(plans_, [](const auto& entry) { return entry.first.kind != decode_kind; });
+    constexpr ptrdiff_t kMostPlans = 32;
+    const auto of_prompts = [](const auto& entry) {
+        return entry.first.kind == prefill_kind || entry.first.kind == picture_kind;
+    };
     // Of a picture all soft tokens run together, however slow the device has turned out to be.
     const bool fine = pace_.too_long() || (picture && pace_.tokens() < Pace::kFirst);
-    Plan& plan =
-        plans_[{picture ? picture_kind : prefill_kind, rows, last_logits ? sequence + 1 : 0, fine}];
+    const PlanKey key{picture ? picture_kind : prefill_kind, rows, last_logits ? sequence + 1 : 0, fine};
+    if (!plans_.contains(key) && std::count_if(plans_.begin(), plans_.end(), of_prompts) >= kMostPlans)
+        std::erase_if(plans_, of_prompts);
+    Plan& plan = plans_[key];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "prefill");
@@ -223,7 +244,7 @@ Plan& Context::sample_plan(uint32_t sequence) {
 }
 
 Plan& Context::decode_plan(uint32_t rows) {
-    Plan& plan = plans_[{decode_kind, rows, layers_a_slice_}];
+    Plan& plan = plans_[{decode_kind, rows, slices_.layers_a_slice()}];
     if (plan)
         return plan;
     Recorder recorder(model_.device(), "decode");
@@ -231,7 +252,7 @@ Plan& Context::decode_plan(uint32_t rows) {
     const StepRows step{.rows = decode_rows_.slice(),
                         .decode = true,
                         .grid = grid_.slice(),
-                        .layers_a_slice = layers_a_slice_};
+                        .layers_a_slice = slices_.layers_a_slice()};
     record_forward(recorder, model_, cache_, step, activations(rows), scratch_);
     model_.ops().linear.record(recorder, model_.weights().head(), activations_.normed.first(rows),
                                logits_.first(rows), Epilogue::none,
@@ -294,6 +315,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     require(begin + count);
     if (picture)
         place_picture(tokens[0]);
+    const bool fine = pace_.too_long();
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
     const bool first = plan.slice_seconds().empty();
     auto* rows = host_rows_.as<shader::Row>();
@@ -304,8 +326,12 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     }
     wrote(sequence, begin + count);
     plan.run(cancelled);
-    if (!picture)
-        pace_.measured(count, std::ranges::max(plan.slice_seconds()), first);
+    if (!picture) {
+        // Of a layer. The last slice is none: it has the head, or nothing.
+        const std::span<const double> slices = plan.slice_seconds().first(plan.slices() - 1);
+        const double sum = std::accumulate(slices.begin(), slices.end(), 0.0);
+        pace_.measured(count, fine ? sum / model_.config().num_layers : std::ranges::max(slices), first);
+    }
     held.insert(held.end(), tokens.begin(), tokens.end());
 }
 
@@ -340,11 +366,13 @@ int32_t Context::join(uint32_t sequence, const SamplerOptions& sampler,
         one.allowed.assign(words, 0xffffffffu);
     const uint32_t position = static_cast<uint32_t>(held.size()) - 1;
     const shader::Row row{static_cast<uint32_t>(held.back()), position, sequence, position};
+    Plan& plan = sample_plan(sequence);
     lay_out(std::span(&one, 1), std::span(&row, 1));
     laid_out_ = decoding_.empty();
-    run_and_read(sample_plan(sequence), 1, 1);
-    one.drawn = checked(ahead_.front(), sequence);
+    run_and_read(plan, 1, 1);
+    const uint32_t id = ahead_.front();
     ahead_.clear();
+    one.drawn = checked(id, sequence);
     decoding_.push_back(std::move(one));
     return decoding_.back().drawn;
 }
@@ -363,16 +391,37 @@ std::vector<uint32_t> Context::decoding() const {
     return sequences;
 }
 
+// Copies what lay_out() has written for so many rows to where the step reads it.
+Plan& Context::layout_plan(uint32_t rows) {
+    Plan& plan = plans_[{layout_kind, rows, 0}];
+    if (plan)
+        return plan;
+    Recorder recorder(model_.device(), "layout");
+    const Layout layout(rows, model_.config().vocab_size);
+    const Buffer* buffers[] = {&decode_rows_, &params_, &grid_, &stops_, &running_, &seen_, &allowed_};
+    for (uint32_t i = 0; i < Layout::kParts; ++i)
+        recorder.copy(host_layout_.slice(layout.at[i], layout.bytes[i]), buffers[i]->slice(0, layout.bytes[i]));
+    plan = recorder.finish();
+    return plan;
+}
+
 // Writes the state of `rows`, whose tokens run `at` these positions, to the step's buffers.
 void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at) {
-    Device& device = model_.device();
+    const uint32_t count = static_cast<uint32_t>(rows.size());
     const uint32_t words = Sampling::mask_words(model_.config().vocab_size);
-    std::vector<shader::SampleParams> params;
-    std::vector<uint32_t> seen(rows.size() * words), allowed;
-    std::vector<uint32_t> stops(rows.size() * Advance::kStops, Sampling::kNoToken);
+    const Layout layout(count, model_.config().vocab_size);
+    std::byte* const host = host_layout_.as<std::byte>();
+    const auto part = [&]<typename T>(uint32_t i, T) { return reinterpret_cast<T*>(host + layout.at[i]); };
+    std::ranges::copy(at, part(Layout::rows, shader::Row{}));
+    auto* params = part(Layout::params, shader::SampleParams{});
+    auto* stops = part(Layout::stops, uint32_t{});
+    auto* seen = part(Layout::seen, uint32_t{});
+    auto* allowed = part(Layout::allowed, uint32_t{});
+    std::fill_n(seen, size_t{count} * words, 0);
+    std::fill_n(stops, size_t{count} * Advance::kStops, Sampling::kNoToken);
     uint32_t keys = 0;
-    for (size_t r = 0; r < rows.size(); ++r) {
-        params.push_back(sample_params(rows[r].sampler));
+    for (size_t r = 0; r < count; ++r) {
+        params[r] = sample_params(rows[r].sampler);
         const auto see = [&](int32_t id) {
             if (id >= 0)
                 seen[r * words + static_cast<uint32_t>(id) / 32] |= 1u << (id % 32);
@@ -381,23 +430,16 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
         for (size_t before = 0; before <= r; ++before)
             if (at[before].sequence == at[r].sequence)
                 see(static_cast<int32_t>(at[before].token));
-        allowed.insert(allowed.end(), rows[r].allowed.begin(), rows[r].allowed.end());
+        std::ranges::copy(rows[r].allowed, allowed + r * words);
         for (size_t i = 0; i < std::min<size_t>(rows[r].stop_ids.size(), Advance::kStops); ++i)
             stops[r * Advance::kStops + i] = static_cast<uint32_t>(rows[r].stop_ids[i]);
         keys = std::max(keys, at[r].position + 1);
     }
     const uint32_t splits = Attention::splits_for(keys);
-    const shader::GridArguments grid{.x = cache_.shape().kv_heads,
-                                     .y = static_cast<uint32_t>(rows.size()),
-                                     .z = splits,
-                                     .splits = splits};
-    write_values<shader::Row>(device, decode_rows_, at);
-    write_values<shader::SampleParams>(device, params_, params);
-    write_values<uint32_t>(device, seen_, seen);
-    write_values<uint32_t>(device, allowed_, allowed);
-    write_values<shader::GridArguments>(device, grid_, std::span(&grid, 1));
-    write_values<uint32_t>(device, stops_, stops);
-    set_running();
+    *part(Layout::grid, shader::GridArguments{}) = {
+        .x = cache_.shape().kv_heads, .y = count, .z = splits, .splits = splits};
+    *part(Layout::running, uint32_t{}) = 1;
+    layout_plan(count).submit();  // what reads it is submitted behind it
     history_.as<uint32_t>()[0] = 0;
     steps_ = 0;
     ahead_.clear();
@@ -405,7 +447,7 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
 
 void Context::set_running() {
     constexpr uint32_t kRunning = 1;
-    write_values<uint32_t>(model_.device(), running_, std::span(&kRunning, 1));
+    write(model_.device(), running_.slice(), std::as_bytes(std::span(&kRunning, 1)));
 }
 
 std::span<const int32_t> Context::step(uint32_t expected) {
@@ -416,10 +458,17 @@ std::span<const int32_t> Context::step(uint32_t expected) {
     if (ahead_.empty())
         run_chain(expected);
     drawn_.clear();
-    for (Decoding& each : decoding_) {
-        held_[each.sequence].push_back(each.drawn);  // whose keys and values the step has written
-        each.drawn = checked(ahead_[ahead_at_++], each.sequence);
-        drawn_.push_back(each.drawn);
+    try {
+        for (const Decoding& each : decoding_)
+            drawn_.push_back(checked(ahead_[ahead_at_++], each.sequence));
+    } catch (const Error&) {  // the next step begins anew from what the host knows
+        ahead_.clear();
+        laid_out_ = false;
+        throw;
+    }
+    for (size_t i = 0; i < decoding_.size(); ++i) {
+        held_[decoding_[i].sequence].push_back(decoding_[i].drawn);  // whose keys and values the step has written
+        decoding_[i].drawn = drawn_[i];
     }
     if (ahead_at_ == ahead_.size())
         ahead_.clear();
@@ -435,29 +484,30 @@ void Context::run_chain(uint32_t expected) {
         at.push_back({static_cast<uint32_t>(each.drawn), position, each.sequence, position});
         longest = std::max(longest, position);
     }
-    if (!laid_out_) {
-        lay_out(decoding_, at);
-        laid_out_ = true;
-    } else if (std::any_of(decoding_.begin(), decoding_.end(), std::mem_fn(&Decoding::at_stop))) {
-        set_running();  // the caller goes on all the same
-    }
     // A trace tells of single steps.
-    const uint32_t times = model_.device().trace() || layers_a_slice_ > 0
+    const uint32_t times = model_.device().trace() || slices_.layers_a_slice() > 0
                                ? 1
                                : std::min({expected, chain_.steps(), context() - longest});
     require(longest + times);
     for (const shader::Row& row : at)
         wrote(row.sequence, row.position + times);
     const uint32_t rows = static_cast<uint32_t>(decoding_.size());
-    const bool first = !plans_.contains({decode_kind, rows, layers_a_slice_});
+    const bool first = !plans_.contains({decode_kind, rows, slices_.layers_a_slice()});
     Plan& plan = decode_plan(rows);
+    if (!laid_out_) {
+        lay_out(decoding_, at);
+        laid_out_ = true;
+    } else if (std::any_of(decoding_.begin(), decoding_.end(), std::mem_fn(&Decoding::at_stop))) {
+        set_running();  // the caller goes on all the same
+    }
     const auto begin = std::chrono::steady_clock::now();
     run_and_read(plan, rows, times);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const uint32_t ran = static_cast<uint32_t>(ahead_.size()) / rows;
+    step_dispatches_ = plan.dispatches();
     chain_.measured(ran, seconds);
-    if (!first && layers_a_slice_ == 0)  // the first may have waited for the driver's compiler
-        layers_a_slice_ = layers_in_time(model_.config().num_layers, seconds / ran, slice_seconds_);
+    if (!first)  // which may have waited for the driver's compiler
+        slices_.measured(seconds / ran);
 }
 
 std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
@@ -469,6 +519,9 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     if (held.size() + drafts.size() >= context())
         fail(Fault::bad_input, "The context is full: %zu guesses do not fit behind %zu of %u tokens.",
              drafts.size(), held.size(), context());
+    for (const int32_t id : drafts)
+        if (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size)
+            fail(Fault::bad_input, "The guess %d is outside the vocabulary.", id);
     // A row a guess, at the positions that they would have.
     std::vector<Decoding> rows(drafts.size() + 1, one);
     std::vector<shader::Row> at;
@@ -477,22 +530,23 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
         at.push_back({static_cast<uint32_t>(r == 0 ? one.drawn : drafts[r - 1]), position, one.sequence,
                       position});
     }
+    const uint32_t count = static_cast<uint32_t>(rows.size()), end = static_cast<uint32_t>(held.size()) + count;
+    require(end);
+    wrote(one.sequence, end);
+    Plan& plan = decode_plan(count);
     laid_out_ = false;
     lay_out(rows, at);
-    require(static_cast<uint32_t>(held.size() + rows.size()));
-    wrote(one.sequence, static_cast<uint32_t>(held.size() + rows.size()));
-    run_and_read(decode_plan(static_cast<uint32_t>(rows.size())), static_cast<uint32_t>(rows.size()), 1);
-    std::vector<int32_t> ids;
-    for (const uint32_t id : ahead_)
-        ids.push_back(checked(id, one.sequence));
+    run_and_read(plan, count, 1);
+    const std::vector<uint32_t> ids = std::move(ahead_);
     ahead_.clear();
+    const int32_t first = checked(ids[0], one.sequence);
     // Each row has drawn with the random numbers of its position. While the guess is what was drawn, the
     // next row has seen what it would have seen anyway; what lies behind a wrong one is written over.
     held.push_back(one.drawn);
-    drawn_ = {ids[0]};
+    drawn_ = {first};
     for (size_t r = 0; r < drafts.size() && drafts[r] == drawn_.back(); ++r) {
         held.push_back(drafts[r]);
-        drawn_.push_back(ids[r + 1]);
+        drawn_.push_back(checked(ids[r + 1], one.sequence));
     }
     one.drawn = drawn_.back();
     return drawn_;
@@ -524,11 +578,6 @@ int32_t Context::checked(uint32_t id, uint32_t sequence) const {
              "No logit is a finite number after %zu tokens: the weights or the driver are faulty.",
              held_[sequence].size());
     return static_cast<int32_t>(id);
-}
-
-uint32_t Context::dispatches_per_step() const {
-    const auto found = plans_.find({decode_kind, static_cast<uint32_t>(decoding_.size()), layers_a_slice_});
-    return found == plans_.end() ? 0 : found->second.dispatches();
 }
 
 void Context::pretend(uint32_t sequence, uint32_t length) {

@@ -91,7 +91,7 @@ public:
     // [vocab] bits; empty = every id. stop_ids: those that the caller will leave() at, so that nothing
     // runs behind them (of a sequence, Advance::kStops count).
     // A step records nothing, updates no descriptor and allocates nothing, unless it is the first with
-    // so many sequences; after a join() or leave() it uploads their state.
+    // so many sequences, or steps take long and are cut; after a join() or leave() it uploads their state.
     // Throw bad_input (sampler; a sequence that is full), internal when logits are not finite.
     int32_t join(uint32_t sequence, const SamplerOptions& sampler,
                  std::span<const uint32_t> allowed = {}, std::span<const int32_t> stop_ids = {});
@@ -99,17 +99,17 @@ public:
     // Those that decode, in the order of step()'s ids.
     std::vector<uint32_t> decoding() const;
     // expected: how many steps are to come, this one included, as far as the caller knows. Where they are
-    // short, several run in one submission, and the next calls give what has been drawn already. Then
-    // logits() are those of the last that ran; with 1 they are this step's.
+    // short, several run in one submission, and the next calls give what has been drawn already. logits() are
+    // this step's only if 1 was expected.
     std::span<const int32_t> step(uint32_t expected = 1);
     // The same for the only sequence that decodes, with guesses of the ids that follow the drawn one, at
     // most options.drafts: checks all in one step and returns what so many step()s would have drawn, an id for
     // each guess that was right, and one more. Rounding may differ where a device computes several rows
-    // by another shader. Throws bad_input when the guesses do not fit the context.
+    // by another shader. Throws bad_input when the guesses do not fit the context or the vocabulary.
     std::span<const int32_t> step_with(std::span<const int32_t> drafts);
 
-    // Dispatches of one decode step, 0 before the first.
-    uint32_t dispatches_per_step() const;
+    // Dispatches of the last decode step, 0 before the first.
+    uint32_t dispatches_per_step() const { return step_dispatches_; }
     // Host time spent in step() outside of waiting for the device, in seconds, and how many steps.
     double host_seconds() const { return host_seconds_; }
 
@@ -142,6 +142,7 @@ private:
     Plan& head_plan(uint32_t first, uint32_t count);
     Plan& decode_plan(uint32_t rows);
     Plan& sample_plan(uint32_t sequence);
+    Plan& layout_plan(uint32_t rows);
     void record_sampling(Recorder& recorder, const Activation& logits);
     void lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at);
     void set_running();
@@ -166,14 +167,14 @@ private:
     Activation logits_, head_input_;
     AttentionScratch scratch_;
     Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_,
-        stops_, running_;
+        stops_, running_, host_layout_;
 
     std::vector<Decoding> decoding_;
     bool laid_out_ = false;  // the device's rows are those of decoding_
     uint32_t steps_ = 0;     // history entries read since
     ChainLength chain_;
-    double slice_seconds_;
-    uint32_t layers_a_slice_ = 0;   // of a decode step; 0 = it is a single submission
+    StepSlices slices_;
+    uint32_t step_dispatches_ = 0;  // of the last step
     std::vector<uint32_t> ahead_;   // ids drawn that step() has not given yet, [steps][decoding_]
     size_t ahead_at_ = 0;
     std::vector<int32_t> drawn_;

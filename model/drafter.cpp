@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "engine/error.h"
 #include "model/model.h"
 
 namespace olivine {
@@ -22,14 +23,14 @@ void Drafter::read(std::span<const int32_t> text, const Cancelled& cancelled) {
 }
 
 std::vector<int32_t> Drafter::guess(std::span<const int32_t> text, uint32_t count,
-                                    const SamplerOptions& sampler, std::span<const uint32_t> allowed) {
+                                    const SamplerOptions& sampler, std::span<const uint32_t> allowed,
+                                    const Cancelled& cancelled) {
     assert(!text.empty());
     if (text.size() > context_.context())
         return {};
     count = static_cast<uint32_t>(std::min<size_t>(count, context_.context() - text.size() + 1));
-    if (count == 0)
+    if (count == 0 || !run(text, true, cancelled))
         return {};
-    run(text, true, {});
     std::vector<uint32_t> mask(allowed.begin(), allowed.end());
     mask.resize(Sampling::mask_words(vocab_));
     std::vector<int32_t> guesses = {context_.join(0, sampler, mask)};
@@ -39,13 +40,14 @@ std::vector<int32_t> Drafter::guess(std::span<const int32_t> text, uint32_t coun
     return guesses;
 }
 
-void Drafter::run(std::span<const int32_t> text, bool last_logits, const Cancelled& cancelled) {
+// False when it was stopped.
+bool Drafter::run(std::span<const int32_t> text, bool last_logits, const Cancelled& cancelled) {
     std::vector<int32_t> ids(text.begin(), text.end());
     for (int32_t& id : ids)
         if (id < 0 || static_cast<uint32_t>(id) >= vocab_)
             id = 0;  // <pad>
     if (ids.size() > context_.context())
-        return;
+        return false;
     const std::vector<int32_t>& held = context_.tokens(0);
     // The last id runs in any case where its logits are wanted.
     const size_t most = std::min(ids.size() - last_logits, held.size());
@@ -55,9 +57,16 @@ void Drafter::run(std::span<const int32_t> text, bool last_logits, const Cancell
     for (size_t done = 0; done < rest.size();) {
         const size_t count = std::min<size_t>(context_.pace(), rest.size() - done);
         const bool last = done + count == rest.size();
-        context_.prefill(0, rest.subspan(done, count), last && last_logits, cancelled);
+        try {
+            context_.prefill(0, rest.subspan(done, count), last && last_logits, cancelled);
+        } catch (const Error& error) {  // the large model's answer ends by itself
+            if (error.fault() != Fault::cancelled)
+                throw;
+            return false;
+        }
         done += count;
     }
+    return true;
 }
 
 }  // namespace olivine

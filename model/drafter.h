@@ -18,14 +18,16 @@ public:
     Drafter(Model& model, uint32_t context, KvType kv);
 
     // Runs what of `text` has not run yet, but for its last id. Pictures, which it does not see, and rows
-    // that its vocabulary lacks are blanks to it. Throws as Context::prefill.
+    // that its vocabulary lacks are blanks to it. A stop ends it, which is no error here.
+    // Throws device_lost, out_of_memory.
     void read(std::span<const int32_t> text, const Cancelled& cancelled = {});
-    // Up to `count` ids behind `text`, which it reads. allowed: of the large model's vocabulary, [vocab] bits.
+    // Up to `count` ids behind `text`, which it reads; none when that is stopped. allowed: of the large model's
+    // vocabulary, [vocab] bits.
     std::vector<int32_t> guess(std::span<const int32_t> text, uint32_t count, const SamplerOptions& sampler,
-                               std::span<const uint32_t> allowed);
+                               std::span<const uint32_t> allowed, const Cancelled& cancelled = {});
 
 private:
-    void run(std::span<const int32_t> text, bool last_logits, const Cancelled& cancelled);
+    bool run(std::span<const int32_t> text, bool last_logits, const Cancelled& cancelled);
 
     Context context_;
     uint32_t vocab_;

@@ -21,6 +21,8 @@ Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
         drafter_ = std::make_unique<Drafter>(*draft, context_.context(), options.kv);
     const uint32_t vocab = model.config().vocab_size;
     allowed_.assign(Sampling::mask_words(vocab), 0xffffffffu);
+    if (vocab % 32 != 0)
+        allowed_.back() = (1u << (vocab % 32)) - 1;
     for (const std::optional<int32_t>& id :
          {model.config().boi_id, model.config().eoi_id, model.config().image_token_id})
         if (id)
@@ -28,28 +30,33 @@ Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
 }
 
 // One step of the only sequence that decodes, with guesses while they pay.
-std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request,
-                                               const GenerateResult& result, DraftLength& length) {
+std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, const GenerateResult& result,
+                                               DraftLength& length, const Cancelled& cancelled) {
     const uint32_t sequence = context_.decoding().front();
-    uint32_t most = length.next();
-    // A step gives one id more than were guessed right.
-    if (request.max_tokens > 0)
-        most = std::min(most, request.max_tokens - static_cast<uint32_t>(result.ids.size()) - 1);
+    // To come, the id that the next step gives included.
+    const uint32_t wanted = request.max_tokens > 0
+                                ? request.max_tokens - static_cast<uint32_t>(result.ids.size())
+                                : UINT32_MAX;
     // The last position is left to a step without guesses: a full context ends the answer.
     const size_t room = context_.context() - context_.tokens(sequence).size();
-    most = static_cast<uint32_t>(std::min<size_t>(most, room > 2 ? room - 2 : 0));
+    // A step gives one id more than were guessed right.
+    const uint32_t most = static_cast<uint32_t>(
+        std::min<size_t>({length.next(), wanted - 1, room > 2 ? room - 2 : 0}));
+    const uint64_t recordings = model_.device().counters().recordings;
     std::vector<int32_t> drafts, text;
     if (most > 0) {
         text = context_.tokens(sequence);
         text.push_back(result.ids.back());
         if (drafter_)
-            drafter_->read(text);  // what came while it rested, which is no cost of this step
+            drafter_->read(text, cancelled);  // what came while it rested, which is no cost of this step
     }
-    const uint64_t recordings = model_.device().counters().recordings;
     const auto begin = std::chrono::steady_clock::now();
     if (most > 0)
-        drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_) : look_up(text, most);
-    const std::span<const int32_t> drawn = context_.step_with(drafts);
+        drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_, cancelled)
+                          : look_up(text, most);
+    const std::span<const int32_t> drawn = drafts.empty()
+                                               ? context_.step(std::min(wanted, std::max(1u, length.pause())))
+                                               : context_.step_with(drafts);
     const std::vector<int32_t> ids(drawn.begin(), drawn.end());
     const uint32_t drafted = static_cast<uint32_t>(drafts.size());
     const uint32_t accepted = static_cast<uint32_t>(ids.size()) - 1;
@@ -147,7 +154,7 @@ std::vector<GenerateResult> Generator::generate(
             break;
         if (sequences.size() == 1 && drafts_ > 0) {
             const uint32_t s = sequences.front();
-            for (const int32_t id : guess_and_step(requests[s], results[s], length)) {
+            for (const int32_t id : guess_and_step(requests[s], results[s], length, cancelled)) {
                 take(s, id);
                 if (context_.decoding().empty())
                     break;  // a stop id: nothing follows it

@@ -64,7 +64,7 @@ public:
 
 private:
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
-                                        DraftLength& length);
+                                        DraftLength& length, const Cancelled& cancelled);
 
     Model& model_;
     Context context_;

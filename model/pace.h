@@ -70,10 +70,29 @@ private:
     uint32_t steps_ = 1;
 };
 
-// Layers that a decode step runs in one submission of about `wanted` seconds, when all of them take `seconds`
-// together. 0: the step is short enough to be one submission.
-inline uint32_t layers_in_time(uint32_t layers, double seconds, double wanted) {
-    return seconds > Pace::kLong * wanted ? std::max(1u, static_cast<uint32_t>(layers * wanted / seconds)) : 0;
-}
+// How many layers of a decode step run in one submission. All of them, unless steps take long.
+class StepSlices {
+public:
+    // wanted: seconds of a submission.
+    StepSlices(uint32_t layers, double wanted) : layers_(layers), wanted_(wanted) {}
+
+    // 0: the whole step is one.
+    uint32_t layers_a_slice() const { return layers_a_slice_; }
+    // A whole step took `seconds`. One alone says nothing: the machine may have been busy.
+    void measured(double seconds) {
+        const bool otherwise = layers_a_slice_ == 0 ? seconds > Pace::kLong * wanted_ : seconds <= wanted_;
+        in_a_row_ = otherwise ? in_a_row_ + 1 : 0;
+        if (in_a_row_ < 2)
+            return;
+        in_a_row_ = 0;
+        layers_a_slice_ =
+            layers_a_slice_ == 0 ? std::max(1u, static_cast<uint32_t>(layers_ * wanted_ / seconds)) : 0;
+    }
+
+private:
+    uint32_t layers_;
+    double wanted_;
+    uint32_t layers_a_slice_ = 0, in_a_row_ = 0;
+};
 
 }  // namespace olivine

@@ -113,14 +113,16 @@ ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& optio
 }
 
 uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
-                         uint64_t budget) {
+                         uint64_t budget, const std::function<uint64_t(uint32_t)>& beside) {
     // The table of sines is as long as the context asked for; the search stays within the model's own.
     weight_bytes -= rope_bytes(config, context_length(config, options.context)) -
                     rope_bytes(config, config.max_positions);
     const auto fits = [&](uint32_t context) {
         ContextOptions trial = options;
         trial.context = context;
-        return weight_bytes + kv_bytes(config, trial) + scratch_bytes(config, trial) <= budget;
+        return weight_bytes + kv_bytes(config, trial) + scratch_bytes(config, trial) +
+                   (beside ? beside(context) : 0) <=
+               budget;
     };
     uint32_t low = 0, high = config.max_positions;  // low fits or is 0
     while (low < high) {

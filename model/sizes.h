@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 
 #include "engine/data_type.h"
 #include "engine/ops/kv_layer.h"
@@ -58,7 +59,8 @@ uint32_t widest_linear(const Config& config);
 uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context);
 
 // Longest context whose total stays within `budget` bytes; 0 when not even one position fits.
+// beside: bytes of what else has a context of that length, such as a draft model.
 uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
-                         uint64_t budget);
+                         uint64_t budget, const std::function<uint64_t(uint32_t context)>& beside = {});
 
 }  // namespace olivine

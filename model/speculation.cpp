@@ -25,9 +25,17 @@ std::vector<int32_t> look_up(std::span<const int32_t> text, uint32_t count) {
 void DraftLength::measured(uint32_t drafted, uint32_t accepted, double seconds) {
     constexpr double kNew = 0.25;  // weight of what has just been measured
     if (drafted == 0) {
-        if (seconds > 0)
-            plain_ = plain_ > 0 ? plain_ + kNew * (seconds - plain_) : seconds;
         pause_ -= pause_ > 0;
+        ++pause_steps_;
+        pause_seconds_ += seconds;
+        pause_counts_ = pause_counts_ && seconds > 0;
+        if (pause_ > 0)
+            return;
+        const double each = pause_seconds_ / pause_steps_;
+        if (pause_counts_)
+            plain_ = plain_ > 0 ? plain_ + kNew * (each - plain_) : each;
+        pause_seconds_ = pause_steps_ = 0;
+        pause_counts_ = true;
         return;
     }
     // What was asked for is not always found, so that all of few may be right.

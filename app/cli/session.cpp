@@ -31,10 +31,16 @@ std::unique_ptr<Device> open_device(const Flags& flags, const TraceFile* trace) 
     return device;
 }
 
-// Before the first byte is allocated: what is needed and what there is. draft: what its model takes.
-void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes, uint64_t draft,
-                  const Device& device) {
+// Before the first byte is allocated: what is needed and what there is. draft_checkpoint: --draft's, or
+// null.
+void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes,
+                  const Checkpoint* draft_checkpoint, const Device& device) {
     const uint32_t context = context_length(config, flags.context.context);
+    const auto draft_bytes = [&](uint32_t length) {
+        return draft_checkpoint ? model_bytes(*draft_checkpoint, {.context = length, .kv = flags.context.kv}).total()
+                                : 0;
+    };
+    const uint64_t draft = draft_bytes(context);
     if (flags.verbose)
         note("device memory: " + bytes_text(bytes.total() + draft) + " (weights " +
              bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
@@ -46,7 +52,7 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
     if (bytes.total() + others <= device.budget_bytes())
         return;
     const uint32_t longest =
-        longest_context(config, bytes.weights + others, flags.context, device.budget_bytes());
+        longest_context(config, bytes.weights + vision, flags.context, device.budget_bytes(), draft_bytes);
     fail(Fault::out_of_memory,
          "The model needs %" PRIu64
          " bytes of device memory with a context of %u tokens (weights "
@@ -147,16 +153,12 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
     const ModelBytes bytes = model_bytes(checkpoint, flags.context);
     if (with_tokenizer)
         session.tokenizer = std::make_unique<Tokenizer>(tokenizer_of(checkpoint));
-    uint64_t draft_bytes = 0;
     if (!flags.draft.empty()) {
         session.draft_checkpoint = Checkpoint::open(flags.draft);
         check_vocabulary(flags, *session.tokenizer, tokenizer_of(*session.draft_checkpoint));
-        ContextOptions options = flags.context;
-        options.context = context_length(checkpoint.config(), options.context);
-        draft_bytes = model_bytes(*session.draft_checkpoint, options).total();
     }
     session.device = open_device(flags, session.trace.get());
-    check_memory(flags, checkpoint.config(), bytes, draft_bytes, *session.device);
+    check_memory(flags, checkpoint.config(), bytes, session.draft_checkpoint.get(), *session.device);
     ProgressBar bar("loading " + model_name(flags));
     ModelOptions options = model_options(flags);
     options.progress = [&](uint64_t done, uint64_t total) {
@@ -179,7 +181,7 @@ Session open_session(const Flags& flags, const Synthetic& synthetic) {
     const Config& config = *synthetic.config;
     const ModelBytes bytes = model_bytes(config, synthetic.type, flags.context);
     session.device = open_device(flags, session.trace.get());
-    check_memory(flags, config, bytes, 0, *session.device);
+    check_memory(flags, config, bytes, nullptr, *session.device);
     session.model = std::make_unique<Model>(*session.device, config, synthetic.type,
                                             model_options(flags));
     session.load_seconds = seconds_since(start);

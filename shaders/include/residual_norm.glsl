@@ -7,8 +7,10 @@
 
 void residual_norm(uint branch_at, uint stream_at, uint dst_at, uint cols, float eps) {
     float squares = 0.0;
-    for (uint c = gl_LocalInvocationID.x; c < cols; c += gl_WorkGroupSize.x)
-        squares += branch[branch_at + c] * branch[branch_at + c];
+    for (uint c = gl_LocalInvocationID.x; c < cols; c += gl_WorkGroupSize.x) {
+        const float x = branch[branch_at + c];  // once: it may be coherent
+        squares += x * x;
+    }
     const float post_scale = inversesqrt(group_sum(squares) / float(cols) + eps);
 
     squares = 0.0;

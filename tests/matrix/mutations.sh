@@ -80,6 +80,10 @@ mutate subgroup lavapipe "the last row is lost" '^linear/subgroup/q8_0 35x160, 7
     matmul_straight.comp 's/row < p.rows/row + 1 < p.rows/'
 mutate tier0 lavapipe "the last row of a tile is lost" '^linear/tier0/q8_0 35x160, 70 tokens' \
     matmul_direct.comp 's/rows\[r\] < p.rows/rows[r] + 1 < p.rows/'
+mutate subgroup lavapipe "who comes last but one norms" '^linear/subgroup/q8_0 35x96 branch, 1 token' \
+    include/linear_out.glsl 's/arrived + 1 < groups/arrived + 2 < groups/'
+mutate subgroup lavapipe "a stop id is not seen" '^advance/subgroup/3 rows, position 255, a stop id' advance.comp \
+    's/if (id == stops\[r/if (id + 1 == stops[r/;s/if (id == 0xffffffffu)/if (id == 0xfffffffeu)/'
 mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/33 ids' sample.comp \
     's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'
 mutate subgroup lavapipe "tiles are read before they are written" \

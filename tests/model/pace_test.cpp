@@ -63,9 +63,18 @@ TEST_CASE("as many decode steps run together as are short together", "[model][cp
 }
 
 TEST_CASE("a decode step of long runs in pieces of a tenth of a second", "[model][cpu]") {
-    CHECK(layers_in_time(62, 0.2, 0.1) == 0);
-    CHECK(layers_in_time(62, 0.5, 0.1) == 12);
-    CHECK(layers_in_time(62, 100.0, 0.1) == 1);
+    StepSlices slices(62, 0.1);
+    const auto after = [&](std::initializer_list<double> steps) {
+        for (const double seconds : steps)
+            slices.measured(seconds);
+        return slices.layers_a_slice();
+    };
+    CHECK(after({0.2, 0.2}) == 0);
+    CHECK(after({0.5, 0.2, 0.5}) == 0);  // never twice
+    CHECK(after({0.5}) == 12);
+    CHECK(after({0.2, 0.2, 0.05}) == 12);
+    CHECK(after({0.05}) == 0);
+    CHECK(after({100.0, 100.0}) == 1);
 }
 
 }  // namespace olivine::test
