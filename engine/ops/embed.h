@@ -1,4 +1,4 @@
-// dst[r] = table[rows[r].token] * scale.     Shader: shaders/embed.comp
+// dst[r] = table[rows[r].token] * scale; normed[r] = rms_norm(dst[r], weight).     Shader: shaders/embed.comp
 #pragma once
 
 #include "engine/matrix.h"
