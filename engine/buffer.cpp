@@ -96,7 +96,8 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
     impl_->allocation = allocation;
     ++device.counters().allocations;
     if (device.capabilities().addresses) {
-        const VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, nullptr, buffer};
+        const VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                                nullptr, buffer};
         impl_->address = vkGetBufferDeviceAddress(device.impl().device, &address);
     }
 

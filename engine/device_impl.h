@@ -118,7 +118,8 @@ struct Device::Impl {
     ~Impl();
 
     // After an error of these nothing is in flight any more, since who sees it frees what is used.
-    // Submits command buffers in order, all of them `times` over; returns the timeline value that they signal.
+    // Submits command buffers in order, all of them `times` over; returns the timeline value that
+    // they signal.
     uint64_t submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times);
     // Waits for a value. False when `timeout_ns` passes first.
     bool wait(uint64_t value, uint64_t timeout_ns);

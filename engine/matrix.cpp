@@ -41,7 +41,8 @@ void Matrix::add_part(Device& device, const MatrixPart& part) {
         layout.interleave = kGroupRows;
     const uint32_t rows = part.rows;
     const uint64_t most = std::min(caps.max_range_bytes, caps.max_buffer_bytes / 2);
-    const uint64_t fit = most / std::max(layout.quant_bytes(), layout.scale_bytes()) / kGroupRows * kGroupRows;
+    const uint64_t fit =
+        most / std::max(layout.quant_bytes(), layout.scale_bytes()) / kGroupRows * kGroupRows;
     if (fit == 0)
         fail(Fault::unsupported, "%u rows of %u weights are longer than the device can bind.", kGroupRows,
              cols_);

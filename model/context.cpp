@@ -69,9 +69,14 @@ void validate(const SamplerOptions& options) {
 }
 
 Context::Context(Model& model, const ContextOptions& options)
-    : model_(model), sequences_(options.sequences), step_rows_(step_rows(options)),
-      cache_(model.device(), model.config(), options), pace_(cache_.max_chunk(), options.slice_seconds), held_(options.sequences),
-      written_(options.sequences), chain_(options.chain_seconds),
+    : model_(model),
+      sequences_(options.sequences),
+      step_rows_(step_rows(options)),
+      cache_(model.device(), model.config(), options),
+      pace_(cache_.max_chunk(), options.slice_seconds),
+      held_(options.sequences),
+      written_(options.sequences),
+      chain_(options.chain_seconds),
       slices_(model.config().num_layers, options.slice_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
     Device& device = model.device();
@@ -186,7 +191,8 @@ Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint3
         recorder.copy({normed.buffer, (rows - 1) * bytes, bytes},
                       {head_input_.slice.buffer, 0, bytes});
         model_.ops().linear.record(recorder, model_.weights().head(), head_input_.first(1),
-                                   logits_row(sequence), Epilogue::none, model_.config().final_softcap.value_or(0));
+                                   logits_row(sequence), Epilogue::none,
+                                   model_.config().final_softcap.value_or(0));
     }
     plan = recorder.finish();
     return plan;
@@ -400,7 +406,8 @@ Plan& Context::layout_plan(uint32_t rows) {
     const Layout layout(rows, model_.config().vocab_size);
     const Buffer* buffers[] = {&decode_rows_, &params_, &grid_, &stops_, &running_, &seen_, &allowed_};
     for (uint32_t i = 0; i < Layout::kParts; ++i)
-        recorder.copy(host_layout_.slice(layout.at[i], layout.bytes[i]), buffers[i]->slice(0, layout.bytes[i]));
+        recorder.copy(host_layout_.slice(layout.at[i], layout.bytes[i]),
+                      buffers[i]->slice(0, layout.bytes[i]));
     plan = recorder.finish();
     return plan;
 }
@@ -467,7 +474,8 @@ std::span<const int32_t> Context::step(uint32_t expected) {
         throw;
     }
     for (size_t i = 0; i < decoding_.size(); ++i) {
-        held_[decoding_[i].sequence].push_back(decoding_[i].drawn);  // whose keys and values the step has written
+        // Its keys and values are what the step has written.
+        held_[decoding_[i].sequence].push_back(decoding_[i].drawn);
         decoding_[i].drawn = drawn_[i];
     }
     if (ahead_at_ == ahead_.size())
@@ -530,7 +538,8 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
         at.push_back({static_cast<uint32_t>(r == 0 ? one.drawn : drafts[r - 1]), position, one.sequence,
                       position});
     }
-    const uint32_t count = static_cast<uint32_t>(rows.size()), end = static_cast<uint32_t>(held.size()) + count;
+    const uint32_t count = static_cast<uint32_t>(rows.size()),
+                   end = static_cast<uint32_t>(held.size()) + count;
     require(end);
     wrote(one.sequence, end);
     Plan& plan = decode_plan(count);
@@ -543,12 +552,14 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     // Each row has drawn with the random numbers of its position. While the guess is what was drawn, the
     // next row has seen what it would have seen anyway; what lies behind a wrong one is written over.
     held.push_back(one.drawn);
+    one.drawn = first;
     drawn_ = {first};
-    for (size_t r = 0; r < drafts.size() && drafts[r] == drawn_.back(); ++r) {
-        held.push_back(drafts[r]);
-        drawn_.push_back(checked(ids[r + 1], one.sequence));
+    for (size_t r = 0; r < drafts.size() && drafts[r] == one.drawn; ++r) {
+        const int32_t next = checked(ids[r + 1], one.sequence);
+        held.push_back(one.drawn);
+        one.drawn = next;
+        drawn_.push_back(next);
     }
-    one.drawn = drawn_.back();
     return drawn_;
 }
 

@@ -71,8 +71,8 @@ public:
     // that nobody asked to cut otherwise.
     uint32_t pace() const { return pace_.tokens(); }
 
-    // Runs one chunk (what chunk_at says) of a sequence, whose ids have passed check(). With `last_logits`, the logits of its
-    // last token are left in row `sequence` of logits().
+    // Runs one chunk (what chunk_at says) of a sequence, whose ids have passed check(). With
+    // `last_logits`, the logits of its last token are left in row `sequence` of logits().
     void prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
                  const Cancelled& cancelled);
     // Logits of rows [first, first + count) of the chunk that has just run, count <= kHeadRows, into
@@ -102,10 +102,11 @@ public:
     // short, several run in one submission, and the next calls give what has been drawn already. logits() are
     // this step's only if 1 was expected.
     std::span<const int32_t> step(uint32_t expected = 1);
-    // The same for the only sequence that decodes, with guesses of the ids that follow the drawn one, at
-    // most options.drafts: checks all in one step and returns what so many step()s would have drawn, an id for
-    // each guess that was right, and one more. Rounding may differ where a device computes several rows
-    // by another shader. Throws bad_input when the guesses do not fit the context or the vocabulary.
+    // The same for the only sequence that decodes, with guesses of the ids that follow the drawn
+    // one, at most options.drafts: checks all in one step and returns what so many step()s would
+    // have drawn, an id for each guess that was right, and one more. Rounding may differ where a
+    // device computes several rows by another shader. Throws bad_input when the guesses do not fit
+    // the context or the vocabulary.
     std::span<const int32_t> step_with(std::span<const int32_t> drafts);
 
     // Dispatches of the last decode step, 0 before the first.
@@ -158,8 +159,8 @@ private:
     std::map<PlanKey, Plan> plans_;
     Pace pace_;
     std::vector<std::vector<int32_t>> held_;
-    // Positions of a sequence that the rings have taken since it was empty: held_'s, and those of a chunk that was
-    // stopped, of guesses that were wrong, and of what a rewind has let go.
+    // Positions of a sequence that the rings have taken since it was empty: held_'s, and those of a
+    // chunk that was stopped, of guesses that were wrong, and of what a rewind has let go.
     std::vector<uint32_t> written_;
 
     std::vector<Buffer> buffers_;

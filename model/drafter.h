@@ -21,8 +21,8 @@ public:
     // that its vocabulary lacks are blanks to it. A stop ends it, which is no error here.
     // Throws device_lost, out_of_memory.
     void read(std::span<const int32_t> text, const Cancelled& cancelled = {});
-    // Up to `count` ids behind `text`, which it reads; none when that is stopped. allowed: of the large model's
-    // vocabulary, [vocab] bits.
+    // Up to `count` ids behind `text`, which it reads; none when that is stopped. allowed: of the
+    // large model's vocabulary, [vocab] bits.
     std::vector<int32_t> guess(std::span<const int32_t> text, uint32_t count, const SamplerOptions& sampler,
                                std::span<const uint32_t> allowed, const Cancelled& cancelled = {});
 

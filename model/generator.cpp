@@ -165,7 +165,8 @@ std::vector<GenerateResult> Generator::generate(
         uint32_t expected = UINT32_MAX;
         for (const uint32_t s : sequences)
             if (requests[s].max_tokens > 0)
-                expected = std::min(expected, requests[s].max_tokens - static_cast<uint32_t>(results[s].ids.size()));
+                expected = std::min(expected, requests[s].max_tokens -
+                                                  static_cast<uint32_t>(results[s].ids.size()));
         const std::span<const int32_t> drawn = context_.step(expected);
         const std::vector<int32_t> ids(drawn.begin(), drawn.end());
         for (size_t i = 0; i < ids.size(); ++i)

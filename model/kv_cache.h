@@ -26,8 +26,8 @@ public:
     void reserve(uint32_t length);
     uint32_t generation() const { return generation_; }
 
-    // True when a sequence of which positions up to `written` have been stored can go on from `kept` <= written: the
-    // rings still hold every key that position `kept` sees.
+    // True when a sequence of which positions up to `written` have been stored can go on from
+    // `kept` <= written: the rings still hold every key that position `kept` sees.
     bool can_rewind(uint32_t written, uint32_t kept) const;
 
     static constexpr uint32_t kPage = 1024;

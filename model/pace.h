@@ -7,9 +7,10 @@
 
 namespace olivine {
 
-// How many tokens of a prompt run together. What else draws on the device waits for a whole submission, and systems give a driver up that is silent
-// for seconds. So chunks begin short and follow the measured time of a submission, which is a layer's. The same
-// goes for rows of a picture, of one operation.
+// How many tokens of a prompt run together. What else draws on the device waits for a whole
+// submission, and systems give a driver up that is silent for seconds. So chunks begin short and
+// follow the measured time of a submission, which is a layer's. The same goes for rows of a
+// picture, of one operation.
 class Pace {
 public:
     static constexpr uint32_t kFirst = 64, kLeast = 8;  // tokens
@@ -49,8 +50,9 @@ private:
     bool too_long_ = false;
 };
 
-// How many decode steps run in one submission. Waiting for a step and submitting the next costs a GPU 18 to 75 us
-// that it idles, which counts where a step takes a millisecond and not where it takes twenty.
+// How many decode steps run in one submission. Waiting for a step and submitting the next costs a
+// GPU 18 to 75 us that it idles, which counts where a step takes a millisecond and not where it
+// takes twenty.
 class ChainLength {
 public:
     static constexpr uint32_t kMost = 16;  // steps

@@ -24,7 +24,8 @@ struct ContextOptions {
     uint32_t sequences = 1;  // at most kMaxSequences
     uint32_t drafts = 0;     // ids that one step may check behind the drawn one, fewer than kMaxSequences
     double slice_seconds = 0.1;   // of a submission, at most, where the work can be cut that far
-    double chain_seconds = 0.02;  // decode steps in one submission; words then still come one by one to the eye
+    double chain_seconds =
+        0.02;  // decode steps in one submission; words then still come one by one to the eye
     KvType kv = KvType::f16;
 };
 

@@ -7,9 +7,9 @@
 
 namespace olivine {
 
-// What followed the last time that `text` went on as it does now: looks for the latest earlier place of its
-// last three ids, else of its last two, and returns up to `count` ids from behind it. Often right where an answer
-// repeats the prompt: editing, quoting, code. Linear in text.
+// What followed the last time that `text` went on as it does now: looks for the latest earlier
+// place of its last three ids, else of its last two, and returns up to `count` ids from behind it.
+// Often right where an answer repeats the prompt: editing, quoting, code. Linear in text.
 std::vector<int32_t> look_up(std::span<const int32_t> text, uint32_t count);
 
 // How many ids to guess, by what guessing has brought so far.
@@ -21,9 +21,10 @@ public:
     uint32_t next() const { return pause_ > 0 || plain_ == 0 ? 0 : length_; }
     // Steps without guesses until the next with them, as far as it knows.
     uint32_t pause() const { return pause_; }
-    // A step with `drafted` guesses, of which the first `accepted` were right, took `seconds`; 0: a time that
-    // says nothing, because the step was recorded or compiled in it. Steps without guesses may run together, so
-    // that one of them has the time of several: they count as a whole, when the pause is over.
+    // A step with `drafted` guesses, of which the first `accepted` were right, took `seconds`; 0: a
+    // time that says nothing, because the step was recorded or compiled in it. Steps without
+    // guesses may run together, so that one of them has the time of several: they count as a whole,
+    // when the pause is over.
     void measured(uint32_t drafted, uint32_t accepted, double seconds);
 
 private:

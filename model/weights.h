@@ -19,7 +19,8 @@ struct LayerWeights {
     // Norms are f32, as offsets from one. Those of a branch's end, [2][hidden]: what comes out of it, and
     // what the next one takes.
     Slice attention_norms;    // post_attention_layernorm, pre_feedforward_layernorm
-    Slice feedforward_norms;  // post_feedforward_layernorm, the next layer's input_layernorm or, at last, norm
+    Slice feedforward_norms;  // post_feedforward_layernorm, the next layer's input_layernorm or, at
+                              // last, norm
     Slice qk_norms;           // [2][head_dim]: q_norm, k_norm; empty on Gemma 2
 };
 

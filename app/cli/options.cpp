@@ -157,7 +157,8 @@ void add_context_flags(CLI::App& app, Flags& flags) {
 void add_answer_flags(CLI::App& app, Flags& flags) {
     constexpr uint32_t kDrafts = 7;  // with the drawn id, Linear::kMaxDecodeTokens
     add_text(app, "--speculate", "off|lookup",
-             "Guess the next words from what the text has had before, and check them in one step; default: off",
+             "Guess the next words from what the text has had before, and check them in one step; "
+             "default: off",
              [&](const std::string& text) {
                  if (text != "off" && text != "lookup")
                      fail_usage("--speculate is '%s'; it is off or lookup.", text.c_str());

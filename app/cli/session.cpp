@@ -37,8 +37,10 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
                   const Checkpoint* draft_checkpoint, const Device& device) {
     const uint32_t context = context_length(config, flags.context.context);
     const auto draft_bytes = [&](uint32_t length) {
-        return draft_checkpoint ? model_bytes(*draft_checkpoint, {.context = length, .kv = flags.context.kv}).total()
-                                : 0;
+        return draft_checkpoint
+                   ? model_bytes(*draft_checkpoint, {.context = length, .kv = flags.context.kv})
+                         .total()
+                   : 0;
     };
     const uint64_t draft = draft_bytes(context);
     if (flags.verbose)

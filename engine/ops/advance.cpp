@@ -17,10 +17,11 @@ void Advance::record(Recorder& recorder, const AdvanceBuffers& buffers, uint32_t
                                        .kv_heads = shape.kv_heads,
                                        .split_keys = Attention::kSplitKeys,
                                        .max_splits = Attention::kMaxSplits};
-    recorder.dispatch(variants_.get("advance" + variants_.subgroup_suffix(), variants_.subgroup_threads()),
-                      {buffers.chosen, buffers.rows, buffers.seen, buffers.history, buffers.grid, buffers.stops,
-                       buffers.running},
-                      params, {});
+    recorder.dispatch(
+        variants_.get("advance" + variants_.subgroup_suffix(), variants_.subgroup_threads()),
+        {buffers.chosen, buffers.rows, buffers.seen, buffers.history, buffers.grid, buffers.stops,
+         buffers.running},
+        params, {});
 }
 
 }  // namespace olivine

@@ -90,9 +90,10 @@ Linear::Shape Linear::base_shape(DataType type, uint32_t tokens, uint32_t cols) 
     if (const std::optional<Shape> straight = straight_shape(type, tokens, cols))
         return *straight;
     if (caps.software) {
-        // Measured on lavapipe (Mesa 25.0), GFLOP/s of 270M's matrices: Q8_0, 1 token 7 to 9, from 8 tokens on
-        // 20 (rows x tokens 4 x 4 9, 4 x 16 20, 2 x 8 6, 8 x 8 17); Q4_0 10 and 21. Two rows a lane are too few
-        // for an activation, and with eight the driver's code outgrows the CPU's instruction cache.
+        // Measured on lavapipe (Mesa 25.0), GFLOP/s of 270M's matrices: Q8_0, 1 token 7 to 9, from
+        // 8 tokens on 20 (rows x tokens 4 x 4 9, 4 x 16 20, 2 x 8 6, 8 x 8 17); Q4_0 10 and 21. Two
+        // rows a lane are too few for an activation, and with eight the driver's code outgrows the
+        // CPU's instruction cache.
         constexpr uint32_t kRowsEach = 4, kMostTokens = 8;
         const uint32_t threads = variants_.subgroup_threads();
         const uint32_t each = std::min(kMostTokens, std::bit_ceil(tokens));
@@ -207,8 +208,9 @@ bool Linear::norms_as_it_ends(const Matrix& weight, uint32_t tokens) const {
     if (tokens != 1 || weight.pieces().size() != 1 || !variants_.has(Rung::subgroup))
         return false;
     const Shape shape = base_shape(weight.type(), tokens, weight.cols());
-    // The last workgroup is one subgroup, which takes three walks along the row where a dispatch of its own has
-    // 256 threads. As long as a lane has few elements, that costs less than the dispatch. Not measured on a card.
+    // The last workgroup is one subgroup, which takes three walks along the row where a dispatch of
+    // its own has 256 threads. As long as a lane has few elements, that costs less than the
+    // dispatch. Not measured on a card.
     constexpr uint32_t kMostEach = 24;
     return shape.shader == "matmul_straight" ||
            (shape.shader == "matvec" && weight.rows() <= kMostEach * shape.threads);

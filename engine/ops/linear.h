@@ -48,8 +48,8 @@ public:
 
     // branch = weight x, then what ResidualNorm::record makes of it. Of one token in the same dispatch, where
     // norms_as_it_ends() says so.
-    void record_branch(Recorder& recorder, ResidualNorm& residual_norm, const Matrix& weight, const Activation& x,
-                       const Activation& branch, const BranchEnd& end);
+    void record_branch(Recorder& recorder, ResidualNorm& residual_norm, const Matrix& weight,
+                       const Activation& x, const Activation& branch, const BranchEnd& end);
     bool norms_as_it_ends(const Matrix& weight, uint32_t tokens) const;
 
     // Tokens up to which matvec is taken, and those beyond which a rung that multiplies tiles takes over.

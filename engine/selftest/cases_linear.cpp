@@ -264,7 +264,8 @@ void add_linear_cases(std::vector<Case>& cases) {
     for (uint32_t i = 0; i < kDataTypes; ++i) {
         const DataType type = static_cast<DataType>(i);
         const uint32_t block = block_elements(type);
-        for (const Shape& shape : {Shape{1, block}, Shape{35, block * 3}, Shape{640, 1024}, Shape{2560, 2048}})
+        for (const Shape& shape :
+             {Shape{1, block}, Shape{35, block * 3}, Shape{640, 1024}, Shape{2560, 2048}})
             for (const uint32_t tokens : {1u, 2u})
                 add(cases, {.type = type, .rows = shape.rows, .cols = shape.cols, .tokens = tokens,
                             .branch = true},

@@ -196,7 +196,8 @@ void add_attention(std::vector<Case>& cases, const std::string& model, const Con
             rig.ops.attention.record_decode(recorder, q, layer, rows, grid, shape, 0, dst, scratch);
         };
         char text[96];
-        std::snprintf(text, sizeof text, "%s, %u tokens after %u", global ? "global" : "local", tokens, depth);
+        std::snprintf(text, sizeof text, "%s, %u tokens after %u", global ? "global" : "local",
+                      tokens, depth);
         cases.push_back({.name = label("attention", model, text),
                          .bytes = 4.0 * seen * shape.kv_heads * shape.head_dim +
                                   8.0 * tokens * shape.heads * shape.head_dim,
@@ -214,7 +215,8 @@ void add_rows(std::vector<Case>& cases, const std::string& model, const Config& 
                      .bytes = 2 * row_bytes,
                      .record = [=](Rig& rig, Recorder& recorder) {
                          rig.ops.rms_norm.record(recorder, rig.activation(tokens, width),
-                                                 rig.buffer(width * 4ull), rig.activation(tokens, width), 1e-6f);
+                                                 rig.buffer(width * 4ull),
+                                                 rig.activation(tokens, width), 1e-6f);
                      }});
     cases.push_back({.name = label("residual_norm", model, text),
                      .bytes = 4 * row_bytes,

@@ -55,7 +55,8 @@ TEST_CASE("a warm decode step records, updates and allocates nothing", "[model]"
     CHECK(counters.submissions == submissions + 10);
     const LayerWeights& layer = loaded.model.weights().layers.front();
     const Linear& linear = loaded.model.ops().linear;
-    const uint32_t each = 8 - linear.norms_as_it_ends(layer.o_proj, 1) - linear.norms_as_it_ends(layer.down_proj, 1);
+    const uint32_t each =
+        8 - linear.norms_as_it_ends(layer.o_proj, 1) - linear.norms_as_it_ends(layer.down_proj, 1);
     // And the embedding, the head, the two of sampling, and what makes the next step of it.
     CHECK(context.dispatches_per_step() == each * loaded.model.config().num_layers + 5);
     if (loaded.device.capabilities().addresses && loaded.device.capabilities().subgroup_size == 8)
@@ -127,7 +128,8 @@ TEST_CASE("steps in one submission draw what single steps draw", "[model]") {
     const uint32_t sequences = GENERATE(1u, 3u);
     const SamplerOptions sampler{.temperature = GENERATE(0.0f, 0.9f), .repeat_penalty = 1.2f, .seed = 3};
     CAPTURE(sequences, sampler.temperature);
-    ContextOptions options{.context = 400, .sequences = sequences, .slice_seconds = kForever, .kv = KvType::f32};
+    ContextOptions options{
+        .context = 400, .sequences = sequences, .slice_seconds = kForever, .kv = KvType::f32};
     Context single(loaded.model, options);
     options.chain_seconds = kForever;
     Context chained(loaded.model, options);
@@ -170,7 +172,8 @@ TEST_CASE("a stop id ends the steps of a submission on the device", "[model]") {
     const std::vector<int32_t> plain = answer(loaded.model, first, sampler, 40),
                                other = answer(loaded.model, second, sampler, 40);
     const auto stop_at = std::find_if(plain.begin() + 6, plain.end(), [&](const int32_t& id) {
-        return std::find(plain.data(), &id, id) == &id && std::find(other.begin(), other.end(), id) == other.end();
+        return std::find(plain.data(), &id, id) == &id &&
+               std::find(other.begin(), other.end(), id) == other.end();
     });
     // Drawn for the first time, never by the other, and by no step that ends a submission anyway: one has the
     // first step, the next those up to 17.

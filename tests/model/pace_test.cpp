@@ -18,7 +18,11 @@ TEST_CASE("chunks settle at the longest whose submissions stay short", "[model][
     const struct {
         Machine machine;
         uint32_t settled;
-    } cases[] = {{{1e-4, 1e-6}, 512}, {{1e-3, 3e-4}, 256}, {{0.0, 1e-3}, 64}, {{0.0, 5e-3}, 16}, {{0.0, 1.0}, 8}};
+    } cases[] = {{{1e-4, 1e-6}, 512},
+                 {{1e-3, 3e-4}, 256},
+                 {{0.0, 1e-3}, 64},
+                 {{0.0, 5e-3}, 16},
+                 {{0.0, 1.0}, 8}};
     for (const auto& each : cases) {
         Pace pace(512);
         CHECK(pace.tokens() == 64);

@@ -139,7 +139,8 @@ TEST_CASE("linear ends a branch in its norms", "[op][linear]") {
             const std::vector<float> norms = random_floats(size_t{shape.rows} * 2, -1, 1, 11);
             GuardedRows in(test.device, tokens, shape.cols, x), branch(test.device, tokens, shape.rows);
             GuardedRows stream(test.device, tokens, shape.rows, before), dst(test.device, tokens, shape.rows);
-            Guarded n = guarded(test.device, norms), arrivals = guarded(test.device, std::vector<uint32_t>{0});
+            Guarded n = guarded(test.device, norms),
+                    arrivals = guarded(test.device, std::vector<uint32_t>{0});
 
             run(test.device, [&](Recorder& recorder) {
                 test.ops.linear.record_branch(
