@@ -262,8 +262,24 @@ void add_sampling(std::vector<Case>& cases, const std::string& model, const Conf
                      .record = record});
 }
 
+// What a dispatch costs that has next to nothing to do: each reads what the one before has written, so that a
+// barrier stands between, or nothing of it.
+void add_dispatches(std::vector<Case>& cases) {
+    constexpr uint32_t kCols = 4;
+    for (const bool apart : {false, true})
+        cases.push_back({.name = apart ? "dispatch, side by side" : "dispatch, one after the other",
+                         .bytes = 2 * kCols * 4,
+                         .record = [apart](Rig& rig, Recorder& recorder) {
+                             if (apart || rig.buffers.empty())
+                                 rig.activation(1, kCols);
+                             const Activation row{rig.buffers.back()->slice(), 1, kCols, kCols};
+                             rig.ops.rms_norm.record(recorder, row, row.slice, row, 1e-6f);
+                         }});
+}
+
 std::vector<Case> all_cases(const Flags& flags) {
     std::vector<Case> cases;
+    add_dispatches(cases);
     for (const std::string& model : flags.models) {
         const std::optional<Config> config = preset(model);
         if (!config)

@@ -16,6 +16,7 @@ SIZES = ("270m", "1b", "4b", "12b", "27b")
 TYPES = ("q4_0", "q8_0", "bf16")
 DEPTHS = (2048, 32000)  # tokens in the context; the smaller models end at 32768
 OUT_OF_MEMORY = 5       # olivine's exit code
+REACHABLE = 0.92        # of a device's bandwidth, which matrices of a large model reach on the best of drivers
 SIXTEEN = 16
 
 
@@ -71,6 +72,20 @@ def measure_model(session, size, kind, depth, sequences=1):
         "share_of_copy_bandwidth": steps * report["bytes_per_token"] * 1e-9 / copied if copied else None,
         "report": report,
     }
+
+
+def add_predictions(result):
+    """A decode step takes its bytes, over what of the bandwidth can be reached, and its dispatches."""
+    each = [one["us"] for one in result["operations"] or [] if one["operation"] == "dispatch, one after the other"]
+    result["dispatch_us"] = each[0] if each else None
+    for one in result["models"] + result["batch"]:
+        report = one["report"]
+        seconds = report["dispatches_per_token"] * each[0] * 1e-6 if each else 0
+        if not each or not report["copy_gb_per_s"]:
+            one["share_of_prediction"] = None
+            continue
+        seconds += one["bytes_per_step"] * 1e-9 / (REACHABLE * report["copy_gb_per_s"])
+        one["share_of_prediction"] = one["decode_tokens_per_s"] / one["sequences"] * seconds
 
 
 def parse():
@@ -129,6 +144,7 @@ def main():
     result["operations"] = session.run("operations", "olivine_microbench",
                                        ["--models", ",".join(sizes), "--seconds", "0.2", "--json"])
 
+    add_predictions(result)
     out = options.out or pathlib.Path("measurement-" + "".join(
         c if c.isalnum() else "-" for c in device["name"].lower()).strip("-") + ".json")
     out.write_text(json.dumps(result, indent=1) + "\n")

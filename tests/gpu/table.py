@@ -17,9 +17,10 @@ MARKS = ("<!-- tables -->\n", "<!-- end of tables -->\n")
 def rows(path):
     data = json.loads(path.read_text())
     for one in data["models"] + data["batch"]:
-        share = one["share_of_copy_bandwidth"]
+        shares = ("-" if one[key] is None else f"{one[key]:.0%}"
+                  for key in ("share_of_copy_bandwidth", "share_of_prediction"))
         yield (one["size"], one["type"], one["depth"], one["sequences"], f"{one['prefill_tokens_per_s']:.1f}",
-               f"{one['decode_tokens_per_s']:.1f}", "-" if share is None else f"{share:.0%}")
+               f"{one['decode_tokens_per_s']:.1f}", *shares)
 
 
 def table(path):
@@ -27,9 +28,11 @@ def table(path):
     device, tested = data["device"], data["selftest"]
     lines = [f"### {device['name']}, {device['driver']}", "",
              f"[{path.name}]({path.name}). Self-test: {tested['pass']} passed, {tested['fail']} failed, "
-             f"{tested['skip']} skipped. Copies: {data['batch'][0]['report']['copy_gb_per_s']:.0f} GB/s.", "",
-             "| model | weights | depth | sequences | prompt of 512, tokens/s | decode, tokens/s | of the copy's GB/s |",
-             "|---|---|---:|---:|---:|---:|---:|"]
+             f"{tested['skip']} skipped. Copies: {data['batch'][0]['report']['copy_gb_per_s']:.0f} GB/s. A dispatch behind "
+             f"another: {data['dispatch_us']:.1f} us.", "",
+             "| model | weights | depth | sequences | prompt of 512, tokens/s | decode, tokens/s | of the copy's GB/s "
+             "| of the prediction |",
+             "|---|---|---:|---:|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows(path)]
     return "\n".join(lines) + "\n"
 
