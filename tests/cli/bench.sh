@@ -28,7 +28,7 @@ expect 0 "the table of operations" bench -p 16 -n 4 -r 1
 check "it has a row an operation" "$(grep -c 'mat[a-z]*_' out)" -ge 1
 try "$olivine" bench -p 16 -n 4 -r 1 --sequences 3 --json
 has "sequences side by side, each step for all" out \
-    'j["sequences"] == 3 and j["submissions_per_token"] == 1 and j["recordings_per_token"] == 0'
+    'j["sequences"] == 3 and 0 < j["submissions_per_token"] <= 1 and j["recordings_per_token"] == 0'
 expect 2 "more sequences than there can be" bench --sequences 17
 try "$(dirname "$olivine")/olivine_microbench" --seconds 0.01 --only rms_norm --only "1 tokens" --json \
     --against "$root/shaders"

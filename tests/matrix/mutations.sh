@@ -83,7 +83,7 @@ mutate tier0 lavapipe "the last row of a tile is lost" '^linear/tier0/q8_0 35x16
 mutate subgroup lavapipe "who comes last but one norms" '^linear/subgroup/q8_0 35x96 branch, 1 token' \
     include/linear_out.glsl 's/arrived + 1 < groups/arrived + 2 < groups/'
 mutate subgroup lavapipe "a stop id is not seen" '^advance/subgroup/3 rows, position 255, a stop id' advance.comp \
-    's/if (id == stops\[r/if (id + 1 == stops[r/;s/if (id == 0xffffffffu)/if (id == 0xfffffffeu)/'
+    's/if (id == stops\[r/if (id + 2 == stops[r/;s/if (id == 0xffffffffu)/if (id == 0xfffffffeu)/'
 mutate subgroup lavapipe "equals go to the higher id" '^sampling/subgroup/33 ids' sample.comp \
     's/(uintBitsToFloat(shard.x) > best)/(uintBitsToFloat(shard.x) >= best)/'
 mutate subgroup lavapipe "tiles are read before they are written" \
