@@ -1,8 +1,11 @@
 #include "engine/buffer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cinttypes>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "engine/buffer_impl.h"
 #include "engine/device_impl.h"
@@ -122,28 +125,101 @@ Buffer::~Buffer() = default;
 uint64_t Buffer::bytes() const { return impl_ ? impl_->bytes : 0; }
 std::byte* Buffer::mapped() const { return impl_ ? impl_->mapped : nullptr; }
 
-void write(Device& device, const Slice& to, std::span<const std::byte> from) {
-    if (to.buffer->mapped()) {
-        std::memcpy(to.buffer->mapped() + to.offset, from.data(), from.size());
+namespace {
+
+constexpr uint64_t kStagingBytes = 16u << 20;
+
+// Calls `copy(slices, begin)` with slices that take at most kStagingBytes together, in order; `begin` is
+// where their bytes begin among all.
+template <typename Copy>
+void in_batches(std::span<const Slice> slices, const Copy& copy) {
+    std::vector<Slice> batch;
+    uint64_t begin = 0, bytes = 0;
+    const auto flush = [&] {
+        if (bytes > 0)
+            copy(batch, begin);
+        batch.clear();
+        begin += std::exchange(bytes, 0);
+    };
+    for (const Slice& slice : slices)
+        for (uint64_t done = 0; done < slice.bytes;) {
+            const uint64_t count = std::min(slice.bytes - done, kStagingBytes - bytes);
+            batch.push_back({slice.buffer, slice.offset + done, count});
+            done += count;
+            bytes += count;
+            if (bytes == kStagingBytes)
+                flush();
+        }
+    flush();
+}
+
+uint64_t sum_of(std::span<const Slice> slices) {
+    uint64_t bytes = 0;
+    for (const Slice& slice : slices)
+        bytes += slice.bytes;
+    return bytes;
+}
+
+bool all_mapped(std::span<const Slice> slices) {
+    return std::ranges::all_of(slices, [](const Slice& slice) { return slice.buffer->mapped(); });
+}
+
+}  // namespace
+
+void write(Device& device, std::span<const Slice> to, std::span<const std::byte> from) {
+    assert(sum_of(to) == from.size());
+    if (all_mapped(to)) {
+        for (const Slice& slice : to) {
+            std::memcpy(slice.buffer->mapped() + slice.offset, from.data(), slice.bytes);
+            from = from.subspan(slice.bytes);
+        }
         return;
     }
-    const Buffer staging(device, Arena::staging, from.size(), HostAccess::mapped);
-    std::memcpy(staging.mapped(), from.data(), from.size());
-    Recorder recorder(device, "write");
-    recorder.copy(staging.slice(0, from.size()), {to.buffer, to.offset, from.size()});
-    recorder.finish().run();
+    const Buffer staging(device, Arena::staging, std::min<uint64_t>(from.size(), kStagingBytes),
+                         HostAccess::mapped);
+    in_batches(to, [&](std::span<const Slice> batch, uint64_t begin) {
+        Recorder recorder(device, "write");
+        uint64_t at = 0;
+        for (const Slice& slice : batch) {
+            recorder.copy(staging.slice(at, slice.bytes), slice);
+            at += slice.bytes;
+        }
+        std::memcpy(staging.mapped(), from.data() + begin, at);
+        recorder.finish().run();
+    });
+}
+
+void read(Device& device, std::span<const Slice> from, std::span<std::byte> to) {
+    assert(sum_of(from) == to.size());
+    if (all_mapped(from)) {
+        for (const Slice& slice : from) {
+            std::memcpy(to.data(), slice.buffer->mapped() + slice.offset, slice.bytes);
+            to = to.subspan(slice.bytes);
+        }
+        return;
+    }
+    const Buffer staging(device, Arena::staging, std::min<uint64_t>(to.size(), kStagingBytes),
+                         HostAccess::mapped);
+    in_batches(from, [&](std::span<const Slice> batch, uint64_t begin) {
+        Recorder recorder(device, "read");
+        uint64_t at = 0;
+        for (const Slice& slice : batch) {
+            recorder.copy(slice, staging.slice(at, slice.bytes));
+            at += slice.bytes;
+        }
+        recorder.finish().run();
+        std::memcpy(to.data() + begin, staging.mapped(), at);
+    });
+}
+
+void write(Device& device, const Slice& to, std::span<const std::byte> from) {
+    const Slice exact{to.buffer, to.offset, from.size()};
+    write(device, std::span(&exact, 1), from);
 }
 
 void read(Device& device, const Slice& from, std::span<std::byte> to) {
-    if (from.buffer->mapped()) {
-        std::memcpy(to.data(), from.buffer->mapped() + from.offset, to.size());
-        return;
-    }
-    const Buffer staging(device, Arena::staging, to.size(), HostAccess::mapped);
-    Recorder recorder(device, "read");
-    recorder.copy({from.buffer, from.offset, to.size()}, staging.slice(0, to.size()));
-    recorder.finish().run();
-    std::memcpy(to.data(), staging.mapped(), to.size());
+    const Slice exact{from.buffer, from.offset, to.size()};
+    read(device, std::span(&exact, 1), to);
 }
 
 }  // namespace olivine

@@ -57,5 +57,8 @@ private:
 // warm step uses mapped buffers instead. Throws device_lost, out_of_memory.
 void write(Device& device, const Slice& to, std::span<const std::byte> from);
 void read(Device& device, const Slice& from, std::span<std::byte> to);
+// The same for many slices, one behind the other in host memory, whose size is their sum.
+void write(Device& device, std::span<const Slice> to, std::span<const std::byte> from);
+void read(Device& device, std::span<const Slice> from, std::span<std::byte> to);
 
 }  // namespace olivine

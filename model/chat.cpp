@@ -177,7 +177,8 @@ const Turn& Chat::answer(const std::function<void(std::string_view)>& on_text,
     const GenerateRequest request{.prompt = ids_,
                                   .max_tokens = options_.max_tokens,
                                   .sampler = options_.sampler,
-                                  .stop_ids = template_.stop_ids()};
+                                  .stop_ids = template_.stop_ids(),
+                                  .checkpoints = true};
     const auto on_token = [&](uint32_t, int32_t id) {
         if (template_.is_stop(id))
             return true;

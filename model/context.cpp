@@ -76,6 +76,9 @@ Context::Context(Model& model, const ContextOptions& options)
       pace_(cache_.max_chunk(), options.slice_seconds),
       held_(options.sequences),
       written_(options.sequences),
+      has_logits_(options.sequences),
+      checkpoint_bytes_(options.checkpoint_bytes),
+      checkpoints_(options.sequences),
       chain_(options.chain_seconds),
       slices_(model.config().num_layers, options.slice_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
@@ -108,7 +111,8 @@ Context::Context(Model& model, const ContextOptions& options)
     head_input_ = {buffer(Activation::bytes_of(kHeadRows, config.hidden_size)), kHeadRows,
                    config.hidden_size, Activation::stride_of(config.hidden_size)};
     model.ops().linear.reserve(rows, widest_linear(config));
-    scratch_ = {buffer(Attention::parts_bytes(shape, step_rows_)),
+    scratch_ = {buffer(Attention::parts_bytes(shape, step_rows_) +
+                       (cache_.in_pieces() ? Attention::carried_bytes(shape, rows) : 0)),
                 buffer(Attention::arrivals_bytes(shape, step_rows_))};
 
     host_rows_ =
@@ -146,19 +150,153 @@ Activations Context::activations(uint32_t rows) const {
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     leave(sequence);
     std::vector<int32_t>& held = held_[sequence];
-    if (length < held.size())
-        held.resize(cache_.can_rewind(written_[sequence], length) ? length : 0);
-    if (held.empty())
+    if (length >= held.size())
+        return static_cast<uint32_t>(held.size());
+    length = reach(sequence, length);
+    has_logits_[sequence] = false;
+    held.resize(length);
+    cache_.trim(sequence, length);
+    std::erase_if(checkpoints_[sequence], [&](const Checkpoint& each) { return each.length > length; });
+    if (length == 0) {
         written_[sequence] = 0;
-    return static_cast<uint32_t>(held.size());
+        return 0;
+    }
+    const Checkpoint* const here = checkpoint(sequence, length);
+    const bool exact = here && here->length == length;
+    if (!cache_.can_rewind(written_[sequence], length))
+        restore(sequence, *here);
+    if (exact && !here->logits.empty()) {
+        write(model_.device(), logits_row(sequence).slice, std::as_bytes(std::span(here->logits)));
+        has_logits_[sequence] = true;
+    }
+    return length;
+}
+
+uint32_t Context::reach(uint32_t sequence, uint32_t length) const {
+    const uint32_t held = static_cast<uint32_t>(held_[sequence].size());
+    if (length >= held)
+        return held;
+    if (cache_.can_rewind(written_[sequence], length))
+        return length;
+    const Checkpoint* const before = checkpoint(sequence, length);
+    return before ? before->length : 0;
+}
+
+// The last one up to `length`, or null.
+const Context::Checkpoint* Context::checkpoint(uint32_t sequence, uint32_t length) const {
+    const std::vector<Checkpoint>& all = checkpoints_[sequence];
+    const auto beyond =
+        std::ranges::find_if(all, [&](const Checkpoint& each) { return each.length > length; });
+    return beyond == all.begin() ? nullptr : &*std::prev(beyond);
+}
+
+// Only the rings: pages of global layers are those of the sequence's first tokens anyway.
+void Context::restore(uint32_t sequence, const Checkpoint& from) {
+    write(model_.device(), cache_.stored(sequence, from.length, KvPart::rings), from.rings);
+    // As if the rings had run on as far as they can without losing what is in `from`.
+    written_[sequence] = from.length + max_chunk() - 1;
+}
+
+void Context::keep(uint32_t sequence) {
+    const uint32_t length = static_cast<uint32_t>(held_[sequence].size());
+    const uint64_t logits_bytes = has_logits_[sequence] ? logits_.cols * sizeof(float) : 0;
+    const uint64_t ring_bytes = cache_.stored_bytes(length, KvPart::rings);
+    if (length == 0 || ring_bytes + logits_bytes > checkpoint_bytes_)
+        return;
+    std::vector<Checkpoint>& all = checkpoints_[sequence];
+    if (all.empty() || all.back().length != length) {
+        Checkpoint one{.length = length, .age = ++checkpoints_taken_, .rings = {}, .logits = {}};
+        one.rings.resize(ring_bytes);
+        read(model_.device(), cache_.stored(sequence, length, KvPart::rings), one.rings);
+        all.push_back(std::move(one));
+    }
+    if (has_logits_[sequence] && all.back().logits.empty()) {
+        all.back().logits.resize(logits_.cols);
+        read_logits(sequence, 1, all.back().logits);
+    }
+    forget_oldest();
+}
+
+void Context::forget_oldest() {
+    for (;;) {
+        uint64_t bytes = 0;
+        std::pair<uint64_t, uint32_t> oldest{UINT64_MAX, 0};  // age, sequence
+        for (uint32_t s = 0; s < sequences_; ++s)
+            for (const Checkpoint& each : checkpoints_[s]) {
+                bytes += each.bytes();
+                oldest = std::min(oldest, {each.age, s});
+            }
+        if (bytes <= checkpoint_bytes_)
+            return;
+        std::erase_if(checkpoints_[oldest.second],
+                      [&](const Checkpoint& each) { return each.age == oldest.first; });
+    }
+}
+
+uint32_t Context::fork(uint32_t from, uint32_t to, uint32_t length) {
+    assert(from != to);
+    rewind(to, 0);
+    length = reach(from, length);
+    if (length == 0)
+        return 0;
+    cache_.share(from, to, length);
+    written_[to] = written_[from];
+    if (!cache_.can_rewind(written_[from], length))
+        restore(to, *checkpoint(from, length));
+    held_[to].assign(held_[from].begin(), held_[from].begin() + length);
+    return length;
 }
 
 void Context::wrote(uint32_t sequence, uint32_t length) {
     written_[sequence] = std::max(written_[sequence], length);
 }
 
-void Context::require(uint32_t length) {
-    cache_.reserve(std::min(length, cache_.context()));
+namespace {
+
+// Calls `part(slices, bytes)` with neighbours that take some MiB together.
+void in_parts(const std::vector<Slice>& slices,
+              const std::function<void(std::span<const Slice>, uint64_t)>& part) {
+    constexpr uint64_t kPart = 8u << 20;
+    for (size_t first = 0, last = 0; first < slices.size(); first = last) {
+        uint64_t bytes = 0;
+        for (; last < slices.size() && (last == first || bytes + slices[last].bytes <= kPart); ++last)
+            bytes += slices[last].bytes;
+        part(std::span(slices).subspan(first, last - first), bytes);
+    }
+}
+
+}  // namespace
+
+void Context::save(uint32_t sequence, const std::function<void(std::span<const std::byte>)>& put) const {
+    std::vector<std::byte> bytes;
+    in_parts(cache_.stored(sequence, static_cast<uint32_t>(held_[sequence].size()), KvPart::all),
+             [&](std::span<const Slice> slices, uint64_t count) {
+                 bytes.resize(count);
+                 read(model_.device(), slices, bytes);
+                 put(bytes);
+             });
+}
+
+void Context::load(uint32_t sequence, std::span<const int32_t> tokens,
+                   const std::function<void(std::span<std::byte>)>& get) {
+    const uint32_t length = static_cast<uint32_t>(tokens.size());
+    assert(length > 0 && length <= context());
+    rewind(sequence, 0);
+    require(sequence, 0, length);
+    std::vector<std::byte> bytes;
+    in_parts(cache_.stored(sequence, length, KvPart::all),
+             [&](std::span<const Slice> slices, uint64_t count) {
+                 bytes.resize(count);
+                 get(bytes);
+                 write(model_.device(), slices, bytes);
+             });
+    held_[sequence].assign(tokens.begin(), tokens.end());
+    written_[sequence] = length + max_chunk() - 1;  // as after restore()
+}
+
+// Room in the cache for positions [begin, end) to be written.
+void Context::require(uint32_t sequence, uint32_t begin, uint32_t end) {
+    cache_.reserve(sequence, begin, std::min(end, cache_.context()));
     if (plans_generation_ != cache_.generation()) {
         plans_.clear();
         plans_generation_ = cache_.generation();
@@ -318,7 +456,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     assert(count > 0 && count <= max_chunk() && held.size() + count <= context());
     const bool picture = tokens[0] < 0;
     const uint32_t begin = static_cast<uint32_t>(held.size());
-    require(begin + count);
+    require(sequence, begin, begin + count);
     if (picture)
         place_picture(tokens[0]);
     const bool fine = pace_.too_long();
@@ -331,6 +469,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
         rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, sequence, last_visible};
     }
     wrote(sequence, begin + count);
+    has_logits_[sequence] = false;
     plan.run(cancelled);
     if (!picture) {
         // Of a layer. The last slice is none: it has the head, or nothing.
@@ -339,10 +478,12 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
         pace_.measured(count, fine ? sum / model_.config().num_layers : std::ranges::max(slices), first);
     }
     held.insert(held.end(), tokens.begin(), tokens.end());
+    has_logits_[sequence] = last_logits;
 }
 
 void Context::head(uint32_t first, uint32_t count) {
     assert(count <= kHeadRows);
+    has_logits_.assign(sequences_, false);
     head_plan(first, count).run();
 }
 
@@ -496,9 +637,11 @@ void Context::run_chain(uint32_t expected) {
     const uint32_t times = model_.device().trace() || slices_.layers_a_slice() > 0
                                ? 1
                                : std::min({expected, chain_.steps(), context() - longest});
-    require(longest + times);
-    for (const shader::Row& row : at)
+    for (const shader::Row& row : at) {
+        require(row.sequence, row.position, row.position + times);
         wrote(row.sequence, row.position + times);
+    }
+    has_logits_.assign(sequences_, false);
     const uint32_t rows = static_cast<uint32_t>(decoding_.size());
     const bool first = !plans_.contains({decode_kind, rows, slices_.layers_a_slice()});
     Plan& plan = decode_plan(rows);
@@ -540,8 +683,9 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     }
     const uint32_t count = static_cast<uint32_t>(rows.size()),
                    end = static_cast<uint32_t>(held.size()) + count;
-    require(end);
+    require(one.sequence, static_cast<uint32_t>(held.size()), end);
     wrote(one.sequence, end);
+    has_logits_.assign(sequences_, false);
     Plan& plan = decode_plan(count);
     laid_out_ = false;
     lay_out(rows, at);
@@ -592,7 +736,8 @@ int32_t Context::checked(uint32_t id, uint32_t sequence) const {
 }
 
 void Context::pretend(uint32_t sequence, uint32_t length) {
-    require(length);
+    rewind(sequence, 0);
+    require(sequence, 0, length);
     Recorder recorder(model_.device(), "random cache");
     for (uint32_t i = 0; i < model_.config().num_layers; ++i)
         model_.ops().random_fill.record(recorder, cache_.layer(i), i * 2, 1.0f);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <span>
 #include <vector>
@@ -55,9 +56,34 @@ public:
 
     // Ids that the cache holds for a sequence.
     const std::vector<int32_t>& tokens(uint32_t sequence) const { return held_[sequence]; }
-    // Makes a sequence hold only its first `length` tokens, when the rings allow it, else none, and ends
-    // its decoding. Returns how many it holds now.
+    // Makes a sequence hold only its first `length` tokens, or as many as it can go back to, and ends its
+    // decoding. Returns how many it holds now: reach(). Throws out_of_memory, device_lost.
     uint32_t rewind(uint32_t sequence, uint32_t length);
+    // The longest beginning of up to `length` tokens that a sequence can go back to: by what its rings still
+    // hold, or to where keep() was called.
+    uint32_t reach(uint32_t sequence, uint32_t length) const;
+    // Remembers where a sequence is, on the host: what its local layers see and, if its last
+    // prefill() has left them, its logits. So that rewind() to here is a copy later, however much
+    // has run since. As much as options.checkpoint_bytes is remembered, of all sequences; then the
+    // oldest is forgotten.
+    void keep(uint32_t sequence);
+    // True when the logits that follow a sequence's last token are in their row, so that join() may come.
+    bool has_logits(uint32_t sequence) const { return has_logits_[sequence]; }
+    // Makes `to` hold the first `length` tokens of `from`, or as many as that can go back to, in place of its
+    // own. What they take in global layers is there once, until one of the two goes on from there: only
+    // the page that it writes is copied. Returns how many it holds now. Throws out_of_memory, device_lost.
+    uint32_t fork(uint32_t from, uint32_t to, uint32_t length);
+
+    // What the cache holds of a sequence, to keep it elsewhere: saved_bytes() of its length, told
+    // in parts. load() takes it back, read in the same order, in place of what the sequence held;
+    // it is that of `tokens`, which have passed check(), and of a context with the same KvType.
+    // Longer or shorter rings are fine. Throw out_of_memory, device_lost, and what the callbacks
+    // throw; after that load() has left it empty.
+    void save(uint32_t sequence, const std::function<void(std::span<const std::byte>)>& put) const;
+    void load(uint32_t sequence, std::span<const int32_t> tokens,
+              const std::function<void(std::span<std::byte>)>& get);
+    uint64_t saved_bytes(uint32_t length) const { return cache_.stored_bytes(length, KvPart::all); }
+    KvType kv_type() const { return cache_.type(); }
 
     // Throws bad_input for ids that no prompt can have: outside the vocabulary and of no picture that
     // Vision knows, or soft tokens of a picture that are not all there in a row. A soft token is the
@@ -135,9 +161,20 @@ private:
         int32_t drawn = 0;              // not in the cache yet
         bool at_stop() const { return std::find(stop_ids.begin(), stop_ids.end(), drawn) != stop_ids.end(); }
     };
+    // What keep() has remembered of a sequence.
+    struct Checkpoint {
+        uint32_t length = 0;  // tokens
+        uint64_t age = 0;
+        std::vector<std::byte> rings;
+        std::vector<float> logits;  // [vocab] or none
+        uint64_t bytes() const { return rings.size() + logits.size() * sizeof(float); }
+    };
     Activations activations(uint32_t rows) const;
     void wrote(uint32_t sequence, uint32_t length);
-    void require(uint32_t length);
+    void require(uint32_t sequence, uint32_t begin, uint32_t end);
+    const Checkpoint* checkpoint(uint32_t sequence, uint32_t length) const;
+    void restore(uint32_t sequence, const Checkpoint& from);
+    void forget_oldest();
     Plan& prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence);
     void place_picture(int32_t id);
     Plan& head_plan(uint32_t first, uint32_t count);
@@ -162,6 +199,10 @@ private:
     // Positions of a sequence that the rings have taken since it was empty: held_'s, and those of a
     // chunk that was stopped, of guesses that were wrong, and of what a rewind has let go.
     std::vector<uint32_t> written_;
+    std::vector<bool> has_logits_;
+    uint64_t checkpoint_bytes_;
+    std::vector<std::vector<Checkpoint>> checkpoints_;  // by sequence, shorter ones first
+    uint64_t checkpoints_taken_ = 0;
 
     std::vector<Buffer> buffers_;
     Activations activations_;

@@ -14,7 +14,7 @@
 
 namespace olivine {
 
-// The one place of the readers that assumes POSIX.
+// Here and in FileWriter model/ assumes POSIX.
 File File::open(const std::string& path) {
     File file;
     file.path_ = path;
@@ -98,6 +98,49 @@ std::string File::read_text(uint64_t limit) const {
     std::string text(size_, '\0');
     read(0, std::as_writable_bytes(std::span(text)));
     return text;
+}
+
+FileWriter::FileWriter(const std::string& path)
+    : path_(path), draft_(path + ".new." + std::to_string(::getpid())) {
+    descriptor_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (descriptor_ < 0)
+        refuse();
+}
+
+FileWriter::~FileWriter() {
+    if (descriptor_ < 0)
+        return;
+    ::close(descriptor_);
+    ::unlink(draft_.c_str());
+}
+
+void FileWriter::refuse() const {
+    fail(Fault::bad_input, "%s: the file cannot be written (%s).", printable_path(path_).c_str(),
+         std::strerror(errno));
+}
+
+void FileWriter::write(std::span<const std::byte> bytes) {
+    write_at(size_, bytes);
+    size_ += bytes.size();
+}
+
+void FileWriter::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            refuse();
+        bytes = bytes.subspan(static_cast<size_t>(put));
+        offset += static_cast<uint64_t>(put);
+    }
+}
+
+void FileWriter::commit() {
+    if (::fsync(descriptor_) != 0 || ::rename(draft_.c_str(), path_.c_str()) != 0)
+        refuse();
+    ::close(descriptor_);
+    descriptor_ = -1;
 }
 
 namespace {

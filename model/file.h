@@ -49,6 +49,29 @@ private:
     std::vector<std::byte> memory_;
 };
 
+// A file that appears whole or not at all: it is written beside `path` and takes its place in commit().
+class FileWriter {
+public:
+    // Fails with bad_input, like everything here that the system refuses.
+    explicit FileWriter(const std::string& path);
+    ~FileWriter();  // without commit() nothing is left
+    FileWriter(const FileWriter&) = delete;
+    FileWriter& operator=(const FileWriter&) = delete;
+
+    void write(std::span<const std::byte> bytes);
+    // Over what has been written already.
+    void write_at(uint64_t offset, std::span<const std::byte> bytes);
+    // On disk, not only with the system, when this returns.
+    void commit();
+
+private:
+    [[noreturn]] void refuse() const;
+
+    std::string path_, draft_;
+    int descriptor_ = -1;
+    uint64_t size_ = 0;
+};
+
 // Names from files as they may stand in a message: controls that a terminal could act on and what
 // is not UTF-8 become '?', names longer than `longest` bytes are cut and end in "...".
 std::string printable(std::string_view text, size_t longest = 128);

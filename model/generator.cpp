@@ -9,6 +9,14 @@
 namespace olivine {
 namespace {
 
+// Tokens that both begin with.
+uint32_t common(std::span<const int32_t> a, std::span<const int32_t> b) {
+    const size_t most = std::min(a.size(), b.size());
+    return static_cast<uint32_t>(
+        std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(most), b.begin()).first -
+        a.begin());
+}
+
 double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -73,6 +81,53 @@ void Generator::forbid(std::span<const int32_t> ids) {
             allowed_[static_cast<uint32_t>(id) / 32] &= ~(1u << (id % 32));
 }
 
+// Runs what of a prompt is in no cache yet.
+void Generator::read_prompt(std::span<const GenerateRequest> requests, uint32_t sequence,
+                            const Cancelled& cancelled) {
+    const std::vector<int32_t>& prompt = requests[sequence].prompt;
+    const std::vector<int32_t>& held = context_.tokens(sequence);
+    const uint32_t all = static_cast<uint32_t>(prompt.size());
+    // What a sequence can give of this prompt. The last token runs for its logits.
+    const auto gives = [&](uint32_t s) {
+        return std::min(all - 1, context_.reach(s, common(prompt, context_.tokens(s))));
+    };
+    uint32_t donor = sequence;
+    for (uint32_t s = 0; s < context_.sequences(); ++s)
+        if (gives(s) > gives(donor))
+            donor = s;
+    if (donor != sequence)
+        context_.fork(donor, sequence, gives(donor));
+    uint32_t kept = context_.rewind(sequence, common(prompt, held));
+    if (kept == all && !context_.has_logits(sequence))  // which a checkpoint would have
+        kept = context_.rewind(sequence, all - 1);
+    stats_.cached_tokens += kept;
+    if (requests[sequence].checkpoints)
+        context_.keep(sequence);
+
+    // Where later prompts go on otherwise.
+    std::vector<uint32_t> branches(requests.size());
+    for (uint32_t s = sequence + 1; s < requests.size(); ++s)
+        branches[s] = common(prompt, requests[s].prompt);
+    while (held.size() < all) {
+        const uint32_t done = static_cast<uint32_t>(held.size());
+        uint32_t most = context_.pace();
+        for (const uint32_t branch : branches)
+            if (branch > done)
+                most = std::min(most, branch - done);
+        const std::span<const int32_t> rest = std::span(prompt).subspan(done);
+        const uint32_t count = context_.chunk_at(rest, most);
+        context_.prefill(sequence, rest.first(count), done + count == all, cancelled);
+        for (uint32_t s = sequence + 1; s < requests.size(); ++s) {
+            const std::vector<int32_t>& other = requests[s].prompt;
+            if (branches[s] == held.size() &&
+                context_.reach(s, common(other, context_.tokens(s))) < held.size())
+                context_.fork(sequence, s, branches[s]);
+        }
+    }
+    if (requests[sequence].checkpoints)
+        context_.keep(sequence);
+}
+
 std::vector<GenerateResult> Generator::generate(
     std::span<const GenerateRequest> requests,
     const std::function<bool(uint32_t prompt, int32_t id)>& on_token, const Cancelled& cancelled) {
@@ -93,25 +148,10 @@ std::vector<GenerateResult> Generator::generate(
 
     auto begin = std::chrono::steady_clock::now();
     for (uint32_t s = 0; s < requests.size(); ++s) {
-        const std::vector<int32_t>& prompt = requests[s].prompt;
-        const std::vector<int32_t>& held = context_.tokens(s);
-        // The last token always runs, because its logits are wanted.
-        const size_t most = std::min(prompt.size() - 1, held.size());
-        const size_t shared =
-            std::mismatch(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(most), held.begin())
-                .first -
-            prompt.begin();
-        const size_t kept = context_.rewind(s, static_cast<uint32_t>(shared));
-        stats_.cached_tokens += static_cast<uint32_t>(kept);
-        const std::span<const int32_t> rest = std::span(prompt).subspan(kept);
         try {
-            uint32_t count = 0;
-            for (size_t done = 0; done < rest.size(); done += count) {
-                count = context_.chunk_at(rest.subspan(done), context_.pace());
-                context_.prefill(s, rest.subspan(done, count), done + count == rest.size(), cancelled);
-            }
+            read_prompt(requests, s, cancelled);
             if (drafter_ && requests.size() == 1)
-                drafter_->read(prompt, cancelled);
+                drafter_->read(requests[s].prompt, cancelled);
         } catch (const Error& error) {
             // A stop is an answer of no words, not a failure; the chunks that ran stay in the cache.
             if (error.fault() != Fault::cancelled)

@@ -17,6 +17,9 @@ struct GenerateRequest {
     uint32_t max_tokens = 0;         // 0 = until a stop id or the context is full
     SamplerOptions sampler;
     std::vector<int32_t> stop_ids;   // drawing one ends the answer; it is reported like any id
+    // Checkpoints where the prompt goes on from what is held, and at its end: for conversations, where the
+    // next prompt begins alike.
+    bool checkpoints = false;
 };
 
 enum class EndReason : uint8_t { stop_id, max_tokens, context_full, caller };
@@ -44,7 +47,8 @@ public:
     Generator(Model& model, const ContextOptions& options, Model* draft = nullptr);
 
     // Answers up to sequences() prompts side by side. Prompt i uses sequence i of the context; the
-    // beginning that it shares with what that sequence holds is not run again.
+    // beginning that it shares with what that sequence, or another one, holds is not run again, and what
+    // prompts of one call begin with runs, and takes memory in global layers, once.
     // on_token(i, id) is called for every id as it is drawn; answering false ends prompt i.
     // cancelled is asked between slices of device work: then the prompts that run end with
     // EndReason::caller, and what the cache holds stays usable.
@@ -63,6 +67,8 @@ public:
     Model& model() { return model_; }
 
 private:
+    void read_prompt(std::span<const GenerateRequest> requests, uint32_t sequence,
+                     const Cancelled& cancelled);
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                         DraftLength& length, const Cancelled& cancelled);
 

@@ -9,12 +9,10 @@ namespace olivine {
 namespace {
 
 RopeTable rope_table(Device& device, const Config& config, bool global) {
-    // Beyond the model's own positions the table is still right, so a longer context may be asked for.
-    constexpr uint32_t kLeast = 32768;
-    return global ? RopeTable(device, config.head_dim, config.rope_theta_global,
-                              config.rope_factor_global, std::max(config.max_positions, kLeast))
-                  : RopeTable(device, config.head_dim, config.rope_theta_local, 1.0,
-                              std::max(config.max_positions, kLeast));
+    // A longer context than the model's own may be asked for.
+    return global ? RopeTable(device, config.head_dim, config.rope_theta_global, config.rope_factor_global,
+                              kMostPositions)
+                  : RopeTable(device, config.head_dim, config.rope_theta_local, 1.0, kMostPositions);
 }
 
 }  // namespace

@@ -12,23 +12,20 @@
 namespace olivine {
 namespace {
 
-constexpr uint32_t kMostPositions = 1'000'000;  // what the RoPE tables are tested for
 constexpr uint32_t kDefaultContext = 8192;
 
 uint64_t kv_bytes(const Config& config, const ContextOptions& options) {
     const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
-    const uint64_t slot =
-        2ull * shape.kv_heads * shape.padded_dim() * kv_element_bytes(options.kv);  // key and value
+    const uint64_t slot = 2ull * shape.kv_heads * kv_head_bytes(options.kv, shape);  // key and value
     const uint32_t context = context_length(config, options.context);
     uint64_t slots = 0;
     for (uint32_t i = 0; i < config.num_layers; ++i)
-        slots += kv_slots(config, i, context);
+        slots += config.global_layers[i] ? paged_slots(context, options.sequences)
+                                         : ring_slots(config, context);
     return slots * slot * options.sequences;
 }
 
-uint64_t rope_bytes(const Config& config, uint32_t context) {
-    return 2 * RopeTable::bytes(config.head_dim, std::max(context, config.max_positions));
-}
+uint64_t rope_bytes(const Config& config) { return 2 * RopeTable::bytes(config.head_dim, kMostPositions); }
 
 uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
     const uint32_t context = context_length(config, options.context);
@@ -49,8 +46,7 @@ uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
 
 ModelBytes with_context(const Config& config, uint64_t matrices, const ContextOptions& options) {
     ModelBytes bytes;
-    bytes.weights = matrices + norm_bytes(config) +
-                    rope_bytes(config, context_length(config, options.context));
+    bytes.weights = matrices + norm_bytes(config) + rope_bytes(config);
     bytes.kv = kv_bytes(config, options);
     bytes.scratch = scratch_bytes(config, options);
     return bytes;
@@ -82,9 +78,13 @@ uint32_t widest_linear(const Config& config) {
     return std::max({config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size});
 }
 
-uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context) {
-    return config.global_layers[layer] ? context
-                                       : config.sliding_window + chunk_length(context) - 1;
+uint32_t ring_slots(const Config& config, uint32_t context) {
+    return config.sliding_window + chunk_length(context) - 1;
+}
+
+uint32_t paged_slots(uint32_t context, uint32_t sequences) {
+    constexpr uint32_t kPage = KvLayer::kPage;
+    return sequences == 1 ? context : (context + kPage - 1) / kPage * kPage;
 }
 
 ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options) {
@@ -114,9 +114,6 @@ ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& optio
 
 uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
                          uint64_t budget, const std::function<uint64_t(uint32_t)>& beside) {
-    // The table of sines is as long as the context asked for; the search stays within the model's own.
-    weight_bytes -= rope_bytes(config, context_length(config, options.context)) -
-                    rope_bytes(config, config.max_positions);
     const auto fits = [&](uint32_t context) {
         ContextOptions trial = options;
         trial.context = context;

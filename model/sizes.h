@@ -13,6 +13,9 @@ namespace olivine {
 
 class Checkpoint;
 
+// Positions that a context may have, at most: what the tables of sines are made and tested for.
+constexpr uint32_t kMostPositions = 1'000'000;
+
 // Prompt tokens that run through the layers together, at most. Also decides the rings' length.
 constexpr uint32_t kMaxChunk = 512;
 
@@ -22,6 +25,7 @@ constexpr uint32_t kMaxSequences = 16;
 struct ContextOptions {
     uint32_t context = 0;  // positions a sequence; 0 = min(model's, 8192)
     uint32_t sequences = 1;  // at most kMaxSequences
+    uint64_t checkpoint_bytes = 1ull << 30;  // of the host, for Context::keep()
     uint32_t drafts = 0;     // ids that one step may check behind the drawn one, fewer than kMaxSequences
     double slice_seconds = 0.1;   // of a submission, at most, where the work can be cut that far
     double chain_seconds =
@@ -29,7 +33,7 @@ struct ContextOptions {
     KvType kv = KvType::f16;
 };
 
-// min(model's, 8192) or what was asked for. Throws bad_input beyond 1,000,000 positions.
+// min(model's, 8192) or what was asked for. Throws bad_input beyond kMostPositions.
 uint32_t context_length(const Config& config, uint32_t asked);
 // Longest chunk for a context: min(kMaxChunk, context).
 uint32_t chunk_length(uint32_t context);
@@ -55,9 +59,10 @@ ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& optio
 // Longest sum of a layer's matrix multiplies.
 uint32_t widest_linear(const Config& config);
 
-// Slots of one sequence in a layer: window + chunk - 1 for local layers (the ring), the context for
-// global ones.
-uint32_t kv_slots(const Config& config, uint32_t layer, uint32_t context);
+// Slots of one sequence in a local layer: window + chunk - 1.
+uint32_t ring_slots(const Config& config, uint32_t context);
+// In a global one: the context, in whole pages where sequences may share them.
+uint32_t paged_slots(uint32_t context, uint32_t sequences);
 
 // Longest context whose total stays within `budget` bytes; 0 when not even one position fits.
 // beside: bytes of what else has a context of that length, such as a draft model.

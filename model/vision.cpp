@@ -133,11 +133,8 @@ Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights wei
     s.soft = activation(soft_rows, config_.hidden_size);
     s.q = buffer(one.q * s.pictures);
     ops.linear.reserve(patches, v.intermediate_size);
-    s.kv = {.keys = buffer(one.q * s.pictures),
-            .values = buffer(one.q * s.pictures),
-            .type = KvType::f32,
-            .capacity = v.patches(),
-            .window = 0};
+    const Slice keys = buffer(one.q * s.pictures), values = buffer(one.q * s.pictures);
+    s.kv = KvLayer::ring(keys, values, KvType::f32, v.patches(), 0);
 
     std::vector<shader::Row> rows;
     for (uint32_t i = 0; i < patches; ++i)

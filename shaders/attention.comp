@@ -15,13 +15,17 @@
 // arrives last for a head, told by a counter, joins them. Nobody waits for anybody, so no forward
 // progress is assumed. Rows of one tile belong to one sequence and have consecutive positions.
 //
+// A cache in pieces (kCarry) is a dispatch a piece, in their order. What a tile's rows have summed so far
+// lies behind the parts, in the same form; the piece that has the last key they see writes dst.
+//
 //   binding 0  q         [rows][heads][padded_dim]                    f32         read
-//   binding 1  keys      [sequence][capacity][kv_heads][padded_dim]   f32 or f16  read
+//   binding 1  keys      include/kv.glsl                                          read
 //   binding 2  values    like keys                                                read
 //   binding 3  rows      [rows]                                       Row         read
 //   binding 4  dst       [rows][heads * head_dim]                     f32         write
 //   binding 5  parts     [tile][kv head][split][kQueries][padded_dim + 4]  f32    read and write
 //   binding 6  arrivals  [tile][kv head]: left at zero                uint        read and write
+//   binding 7  pages     [sequences][pages]                           uint        read, unless a ring
 //
 // C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require
@@ -34,12 +38,14 @@ layout(constant_id = 3) const uint kTokens = 1;   // rows a tile
 layout(constant_id = 4) const uint kQuads = 8;    // vec4s of head_dim each thread owns
 layout(constant_id = 5) const bool kSplit = false;
 layout(constant_id = 6) const bool kSoftcap = true;
+layout(constant_id = 7) const bool kCarry = false;
 #include "include/reduce.glsl"
 #include "include/activation.glsl"
 
 #define KV_ACCESS readonly
 #define KV_BINDING_K 1
 #define KV_BINDING_V 2
+#define KV_BINDING_PAGES 7
 #include "include/kv.glsl"
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
@@ -109,6 +115,13 @@ void main() {
     uint end = 0;
     for (uint r = first_row; r <= last_row; ++r)
         end = max(end, rows[r].last_visible + 1);
+    const bool ends = !kCarry || end <= p.key_end;
+    if (kCarry) {
+        if (end <= p.key_first)
+            return;
+        begin = max(begin, p.key_first);
+        end = min(end, p.key_end);
+    }
 
     uint piece_begin = begin, piece_end = end;
     if (kSplit) {
@@ -128,16 +141,27 @@ void main() {
     }
     for (uint i = 0; i < kQueries * kQuads; ++i)
         sums[i] = vec4(0.0);
+    // One part: the output's vec4s, then (maximum, total, -, -).
+    const uint part_quads = quads + 1;
+    const uint head_at = tile * p.kv_heads + kv_head;
+    const uint carried_at = p.carried + head_at * kQueries * part_quads;
+    if (kCarry && !kSplit && p.key_first > 0)
+        [[dont_unroll]] for (uint i = 0; i < kQueries; ++i) {
+            const uint at = carried_at + i * part_quads;
+            maximum[i] = parts[at + quads].x;
+            total[i] = parts[at + quads].y;
+            for (uint c = 0; c < kQuads; ++c)
+                sums[i * kQuads + c] = parts[at + min(c * gl_WorkGroupSize.x + lane, quads - 1)];
+        }
 
     for (uint first_key = piece_begin; first_key < piece_end; first_key += gl_WorkGroupSize.x) {
         const uint key = first_key + lane;
-        const uint keys_at = kv_index(sequence, min(key, piece_end - 1) % p.capacity, kv_head,
-                                      p.capacity, p.kv_heads, p.padded_dim);
+        const uint keys_at = kv_head_at(kv_slot(sequence, min(key, piece_end - 1)), kv_head);
         float e[kQueries];
         for (uint i = 0; i < kQueries; ++i)
             e[i] = 0.0;
         for (uint c = 0; c < quads; ++c) {
-            const vec4 k = kv_unpack(keys[keys_at + c]);
+            const vec4 k = kv_quad(keys, keys_at, c);
             for (uint i = 0; i < kQueries; ++i)
                 e[i] += dot(q[q_at[i] + c], k);
         }
@@ -157,17 +181,16 @@ void main() {
         }
         share(e);
         const uint keys_here = min(gl_WorkGroupSize.x, piece_end - first_key);
-        uint slot = first_key % p.capacity;
+        uint slot = 0;
         for (uint s = 0; s < keys_here; ++s) {
-            const uint values_at =
-                kv_index(sequence, slot, kv_head, p.capacity, p.kv_heads, p.padded_dim);
-            slot = slot + 1 == p.capacity ? 0 : slot + 1;
+            slot = s == 0 || kv_slot_jumps(slot, first_key + s) ? kv_slot(sequence, first_key + s) : slot + 1;
+            const uint values_at = kv_head_at(slot, kv_head);
             float probability[kQueries];
             for (uint i = 0; i < kQueries; ++i)
                 probability[i] = shared_by(s, i, e[i]);
             for (uint c = 0; c < kQuads; ++c) {
                 const uint quad = min(c * gl_WorkGroupSize.x + lane, quads - 1);
-                const vec4 v = kv_unpack(values[values_at + quad]);
+                const vec4 v = kv_quad(values, values_at, quad);
                 for (uint i = 0; i < kQueries; ++i)
                     sums[i * kQuads + c] += probability[i] * v;
             }
@@ -175,6 +198,17 @@ void main() {
         unshare();
     }
 
+    if (!kSplit && !ends) {
+        [[dont_unroll]] for (uint i = 0; i < kQueries; ++i) {
+            for (uint c = 0; c < kQuads; ++c)
+                if (c * gl_WorkGroupSize.x + lane < quads)
+                    parts[carried_at + i * part_quads + c * gl_WorkGroupSize.x + lane] =
+                        sums[i * kQuads + c];
+            if (lane == 0)
+                parts[carried_at + i * part_quads + quads] = vec4(maximum[i], total[i], 0.0, 0.0);
+        }
+        return;
+    }
     if (!kSplit) {
         for (uint i = 0; i < kQueries; ++i)
             for (uint c = 0; c < kQuads; ++c)
@@ -183,9 +217,6 @@ void main() {
         return;
     }
 
-    // One part: the output's vec4s, then (maximum, total, -, -).
-    const uint part_quads = quads + 1;
-    const uint head_at = tile * p.kv_heads + kv_head;
     const uint parts_at = head_at * gl_NumWorkGroups.z * kQueries * part_quads;
     for (uint i = 0; i < kQueries; ++i) {
         const uint at = parts_at + (gl_WorkGroupID.z * kQueries + i) * part_quads;
@@ -206,26 +237,36 @@ void main() {
         return;
     memoryBarrierBuffer();
 
+    const bool carries = kCarry && p.key_first > 0;
     [[dont_unroll]] for (uint i = 0; i < kQueries; ++i) {
-        float largest = kMinusInfinity;
+        const uint own = carried_at + i * part_quads;
+        const vec4 before = carries ? parts[own + quads] : vec4(kMinusInfinity, 0.0, 0.0, 0.0);
+        float largest = before.x;
         for (uint s = 0; s < gl_NumWorkGroups.z; ++s)
             largest = max(largest, parts[parts_at + (s * kQueries + i) * part_quads + quads].x);
-        float all = 0.0;
+        float all = before.y * exp(before.x - largest);
         for (uint s = 0; s < gl_NumWorkGroups.z; ++s) {
             const vec4 part = parts[parts_at + (s * kQueries + i) * part_quads + quads];
             all += part.y * exp(part.x - largest);
         }
+        if (kCarry && !ends)
+            barrier();  // everyone has read what lane 0 writes over
         for (uint c = 0; c < kQuads; ++c) {
             const uint quad = c * gl_WorkGroupSize.x + lane;
             if (quad >= quads)
                 continue;
-            vec4 sum = vec4(0.0);
+            vec4 sum = carries ? parts[own + quad] * exp(before.x - largest) : vec4(0.0);
             for (uint s = 0; s < gl_NumWorkGroups.z; ++s) {
                 const uint at = parts_at + (s * kQueries + i) * part_quads;
                 sum += parts[at + quad] * exp(parts[at + quads].x - largest);
             }
-            write_head(i, quad, sum / all, kv_head, first_row);
+            if (ends)
+                write_head(i, quad, sum / all, kv_head, first_row);
+            else
+                parts[own + quad] = sum;
         }
+        if (!ends && lane == 0)
+            parts[own + quads] = vec4(largest, all, 0.0, 0.0);
     }
     if (lane == 0)
         arrivals[head_at] = 0;

@@ -11,7 +11,7 @@
 // How a matrix lies in its subgroup is not known, so that a row is multiplied by a number through a
 // matrix that has the number in the whole row: softmax writes it where it read the scores.
 //
-//   bindings 0 to 4 are those of attention.comp
+//   bindings 0 to 4 are those of attention.comp, binding 5 is its 7: pages
 //
 // C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require

@@ -7,7 +7,7 @@
 // Row maxima and sums are reductions, masks and exponentials are functions of each element, so that
 // scores never leave their matrices. A maximum or sum of a row stands in the whole row.
 //
-//   bindings 0 to 4 are those of attention.comp
+//   bindings 0 to 4 are those of attention.comp, binding 5 is its 7: pages
 //
 // C++ side: engine/ops/attention.cpp      Test: tests/ops/attention_test.cpp
 #extension GL_GOOGLE_include_directive : require

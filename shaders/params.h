@@ -103,7 +103,10 @@ struct RopeStoreParams {
     uint head_dim;      // even
     uint padded_dim;    // stride of a head in q and in the cache, a multiple of 8
     uint qkv_stride;    // floats
-    uint capacity;      // slots a sequence
+    uint capacity;      // slots a sequence, of a ring
+    uint pages;         // of a sequence in the table; 0 = a ring
+    uint key_first;     // positions [key_first, key_end) are in the piece that is bound
+    uint key_end;
     uint coarse_steps;  // entries of the coarse table
     float query_scale;
     float eps;
@@ -116,7 +119,11 @@ struct AttentionParams {
     uint padded_dim;
     uint first_row;   // rows [first_row, rows) run
     uint rows;
-    uint capacity;
+    uint capacity;    // as in RopeStoreParams
+    uint pages;
+    uint key_first;
+    uint key_end;
+    uint carried;     // of parts, in vec4: where what earlier pieces have summed lies
     uint window;      // 0 = global
     uint dst_stride;  // floats
     float softcap;    // 0 = none

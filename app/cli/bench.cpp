@@ -100,8 +100,8 @@ uint64_t bytes_read(const Model& model, KvType kv, uint32_t sequences, uint32_t 
     for (const LayerWeights& layer : model.weights().layers)
         bytes += layer.qkv_proj.device_bytes() + layer.o_proj.device_bytes() +
                  layer.gate_up_proj.device_bytes() + layer.down_proj.device_bytes();
-    const uint64_t token_bytes =
-        uint64_t{2} * config.num_kv_heads * config.head_dim * kv_element_bytes(kv);
+    const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
+    const uint64_t token_bytes = uint64_t{2} * config.num_kv_heads * kv_head_bytes(kv, shape);
     for (uint32_t i = 0; i < config.num_layers; ++i)
         bytes += token_bytes * sequences *
                  (config.global_layers[i] ? length : std::min(length, config.sliding_window));

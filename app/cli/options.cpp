@@ -12,19 +12,14 @@
 namespace olivine {
 namespace {
 
-constexpr uint32_t kMostPositions = 1'000'000;  // as far as the rotary table is tested
 constexpr DataType kTypes[] = {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0,
                                DataType::q4_0};
 
 KvType parse_kv(const std::string& text) {
-    if (text == "f32")
-        return KvType::f32;
-    if (text == "f16")
-        return KvType::f16;
-    if (text == "q8_0")
-        fail(Fault::bad_input,
-             "A key and value cache of q8_0 is not supported yet (f32 and f16 are).");
-    fail_usage("--kv is '%s'; it is f32 or f16.", text.c_str());
+    for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
+        if (text == name(type))
+            return type;
+    fail_usage("--kv is '%s'; it is f32, f16 or q8_0.", text.c_str());
 }
 
 Precision parse_precision(const std::string& text) {
@@ -149,7 +144,7 @@ void add_context_flags(CLI::App& app, Flags& flags) {
                  flags.context.context =
                      static_cast<uint32_t>(parse_count("--ctx", text, 1, kMostPositions));
              });
-    add_text(app, "--kv", "f32|f16",
+    add_text(app, "--kv", "f32|f16|q8_0",
              std::string("How keys and values are kept; default: ") + name(flags.context.kv),
              [&](const std::string& text) { flags.context.kv = parse_kv(text); });
 }
@@ -298,10 +293,6 @@ std::vector<uint32_t> parse_list(const char* flag, const std::string& text, uint
             return values;
         at = comma + 1;
     }
-}
-
-const char* name(KvType type) {
-    return type == KvType::f32 ? "f32" : "f16";
 }
 
 std::string lower_name(DataType type) {

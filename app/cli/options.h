@@ -79,7 +79,6 @@ uint64_t parse_bytes(const char* flag, const std::string& text);  // 512, 64K, 1
 std::vector<uint32_t> parse_list(const char* flag, const std::string& text, uint32_t least,
                                  uint32_t most);  // "128,512"
 
-const char* name(KvType type);          // "f16"
 std::string lower_name(DataType type);  // "q4_0"
 
 }  // namespace olivine

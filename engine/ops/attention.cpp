@@ -21,8 +21,8 @@ constexpr uint32_t rounded_up(uint32_t value, uint32_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-// For rows [first, end).
-shader::AttentionParams params_of(const KvLayer& layer, uint32_t first, uint32_t end,
+// For rows [first, end) and keys of one piece.
+shader::AttentionParams params_of(const KvLayer& layer, const KvPiece& piece, uint32_t first, uint32_t end,
                                   const HeadShape& shape, float softcap, const Activation& dst) {
     assert(first < end && end <= dst.rows);
     assert(dst.cols == shape.heads * shape.head_dim && shape.heads % shape.kv_heads == 0);
@@ -33,6 +33,10 @@ shader::AttentionParams params_of(const KvLayer& layer, uint32_t first, uint32_t
             .first_row = first,
             .rows = end,
             .capacity = layer.capacity,
+            .pages = layer.pages,
+            .key_first = piece.first,
+            .key_end = piece.end,
+            .carried = 0,
             .window = layer.window,
             .dst_stride = dst.stride,
             .softcap = softcap};
@@ -86,12 +90,12 @@ MatrixTile matrix_tile(const Capabilities& caps, const HeadShape& shape, KvType 
 }  // namespace
 
 Attention::Attention(Device& device)
-    : variants_(device, "attention", 7, sizeof(shader::AttentionParams)),
-      matrices_(device, "attention", 5, sizeof(shader::AttentionParams)) {}
+    : variants_(device, "attention", 8, sizeof(shader::AttentionParams)),
+      matrices_(device, "attention", 6, sizeof(shader::AttentionParams)) {}
 
 std::string Attention::work(const HeadShape& shape, KvType type, bool decode) {
-    return std::string("attention ") + (type == KvType::f32 ? "f32 " : "f16 ") +
-           std::to_string(shape.head_dim) + (decode ? " decode" : " prefill");
+    return std::string("attention ") + name(type) + " " + std::to_string(shape.head_dim) +
+           (decode ? " decode" : " prefill");
 }
 
 std::vector<Rung> Attention::candidates(KvType, bool decode) {
@@ -106,6 +110,11 @@ uint32_t Attention::splits_for(uint32_t keys) {
 
 uint64_t Attention::parts_bytes(const HeadShape& shape, uint32_t rows) {
     return uint64_t{rows} * shape.heads * kMaxSplits * (shape.padded_dim() + 4) * 4;
+}
+
+uint64_t Attention::carried_bytes(const HeadShape& shape, uint32_t rows) {
+    constexpr uint32_t kMostTile = 8;  // rows that a tile may have beyond the last
+    return uint64_t{rows + kMostTile} * shape.heads * (shape.padded_dim() + 4) * 4;
 }
 
 uint64_t Attention::arrivals_bytes(const HeadShape& shape, uint32_t rows) {
@@ -127,7 +136,8 @@ void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer
                                uint32_t first, uint32_t count) {
     const uint32_t group = shape.heads / shape.kv_heads;
     const Range range{first, count > 0 ? first + count : dst.rows};
-    if (const auto with = rung(shape, layer.type, false))
+    const auto with = rung(shape, layer.type, false);
+    if (with && layer.pieces.size() == 1)
         return record_matrices(recorder, *with, q, layer, rows, range, shape, softcap, dst);
     record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q,
            layer, rows, range, shape, softcap, dst, scratch);
@@ -149,11 +159,12 @@ void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q, c
     const MatrixTile tile = matrix_tile(caps, shape, layer.type, with);
     const uint32_t group = shape.heads / shape.kv_heads, tokens = tile.rows / group;
     const Pipeline& pipeline = matrices_.get(
-        std::string("attention_") + (layer.type == KvType::f32 ? "f32_" : "f16_") + name(with),
+        std::string("attention_") + name(layer.type) + "_" + name(with),
         tile.subgroups * caps.subgroup_size,
         {group, tile.rows, tile.keys, tile.dim, tile.subgroups, m, n, k, softcap > 0 ? 1u : 0u});
-    recorder.dispatch(pipeline, {q, layer.keys, layer.values, rows, dst.slice},
-                      params_of(layer, range.first, range.end, shape, softcap, dst),
+    const KvPiece& piece = layer.pieces.front();
+    recorder.dispatch(pipeline, {q, piece.keys, piece.values, rows, dst.slice, KvLayer::table_of(piece)},
+                      params_of(layer, piece, range.first, range.end, shape, softcap, dst),
                       {.x = shape.kv_heads, .y = (range.end - range.first + tokens - 1) / tokens});
 }
 
@@ -165,18 +176,26 @@ void Attention::record(Recorder& recorder, uint32_t tokens, bool split, const Sl
     const uint32_t quads = (shape.padded_dim() / 4 + threads - 1) / threads;
     const Pipeline& pipeline = variants_.get(
         "attention_" + variants_.kv_suffix(layer.type) + variants_.subgroup_suffix(), threads,
-        {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u});
-    const shader::AttentionParams params =
-        params_of(layer, range.first, range.end, shape, softcap, dst);
-    const std::initializer_list<Slice> buffers = {q,         layer.keys,    layer.values,    rows,
-                                                  dst.slice, scratch.parts, scratch.arrivals};
-    if (grid.buffer)
-        recorder.dispatch_indirect(pipeline, buffers, params, grid);
-    else
-        recorder.dispatch(pipeline, buffers, params,
-                          {.x = shape.kv_heads,
-                           .y = (range.end - range.first + tokens - 1) / tokens,
-                           .z = split ? splits_for(layer.window) : 1});
+        {shape.heads / shape.kv_heads, tokens, quads, split ? 1u : 0u, softcap > 0 ? 1u : 0u,
+         layer.pieces.size() > 1 ? 1u : 0u});
+    const Grid tiles{.x = shape.kv_heads,
+                     .y = (range.end - range.first + tokens - 1) / tokens,
+                     .z = split ? splits_for(layer.window) : 1};
+    const uint32_t part = (shape.padded_dim() / 4 + 1) * (shape.heads / shape.kv_heads) * tokens;  // vec4
+    for (const KvPiece& piece : layer.pieces) {
+        shader::AttentionParams params = params_of(layer, piece, range.first, range.end, shape, softcap, dst);
+        // Behind the parts, where there are any.
+        params.carried = split ? tiles.y * tiles.x * (grid.buffer ? kMaxSplits : tiles.z) * part : 0;
+        assert(layer.pieces.size() == 1 ||
+               (params.carried + tiles.y * tiles.x * part) * 16ull <= scratch.parts.bytes);
+        const std::initializer_list<Slice> buffers = {
+            q,         piece.keys,    piece.values,     rows,
+            dst.slice, scratch.parts, scratch.arrivals, KvLayer::table_of(piece)};
+        if (grid.buffer)
+            recorder.dispatch_indirect(pipeline, buffers, params, grid);
+        else
+            recorder.dispatch(pipeline, buffers, params, tiles);
+    }
 }
 
 }  // namespace olivine

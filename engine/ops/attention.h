@@ -45,9 +45,12 @@ public:
     // Bytes of the scratch's two slices for decode with up to `rows` rows.
     static uint64_t parts_bytes(const HeadShape& shape, uint32_t rows);
     static uint64_t arrivals_bytes(const HeadShape& shape, uint32_t rows);
+    // What `parts` needs besides, behind what decode has there, where a layer has several pieces: for
+    // up to `rows` rows at a time, of prompts or of a step.
+    static uint64_t carried_bytes(const HeadShape& shape, uint32_t rows);
 
     // What Device::rungs and Device::set_aside know a class of shapes by:
-    // "attention <f32|f16> <head_dim> <decode|prefill>".
+    // "attention <f32|f16|q8_0> <head_dim> <decode|prefill>".
     static std::string work(const HeadShape& shape, KvType type, bool decode);
     // Rungs above storage16 that have a shader for it, best first.
     static std::vector<Rung> candidates(KvType type, bool decode);

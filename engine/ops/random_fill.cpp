@@ -47,8 +47,12 @@ void RandomFill::record(Recorder& recorder, const Matrix& matrix, uint32_t seed,
 
 void RandomFill::record(Recorder& recorder, const KvLayer& layer, uint32_t seed, float scale) {
     const Kind kind = layer.type == KvType::f32 ? f32_values : f16_pairs;
-    fill(recorder, layer.keys, kind, seed, scale);
-    fill(recorder, layer.values, kind, seed + 1, scale);
+    // Any bits are quants; the halves among them are the scales.
+    const float size = layer.type == KvType::q8_0 ? scale / 127 : scale;
+    for (const KvPiece& piece : layer.pieces) {
+        fill(recorder, piece.keys, kind, seed, size);
+        fill(recorder, piece.values, kind, seed + 1, size);
+    }
 }
 
 }  // namespace olivine

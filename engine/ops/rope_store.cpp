@@ -41,7 +41,7 @@ uint64_t RopeTable::bytes(uint32_t head_dim, uint32_t positions) {
     return uint64_t{kFinePositions + coarse_steps_for(positions)} * (head_dim / 2) * 8;
 }
 
-RopeStore::RopeStore(Device& device) : variants_(device, "rope_store", 7, sizeof(shader::RopeStoreParams)) {}
+RopeStore::RopeStore(Device& device) : variants_(device, "rope_store", 8, sizeof(shader::RopeStoreParams)) {}
 
 void RopeStore::record(Recorder& recorder, const Activation& qkv, const Slice& rows,
                        const RopeTable* table, const Slice& norms, const HeadShape& shape,
@@ -51,20 +51,27 @@ void RopeStore::record(Recorder& recorder, const Activation& qkv, const Slice& r
     const Pipeline& pipeline = variants_.get(
         "rope_store_" + variants_.kv_suffix(layer.type) + variants_.subgroup_suffix(),
         variants_.subgroup_threads(), {norm, table ? 1u : 0u});
-    const shader::RopeStoreParams params{.heads = shape.heads,
-                                         .kv_heads = shape.kv_heads,
-                                         .head_dim = shape.head_dim,
-                                         .padded_dim = shape.padded_dim(),
-                                         .qkv_stride = qkv.stride,
-                                         .capacity = layer.capacity,
-                                         .coarse_steps = table ? table->coarse_steps() : 1,
-                                         .query_scale = query_scale,
-                                         .eps = eps};
+    shader::RopeStoreParams params{.heads = shape.heads,
+                                   .kv_heads = shape.kv_heads,
+                                   .head_dim = shape.head_dim,
+                                   .padded_dim = shape.padded_dim(),
+                                   .qkv_stride = qkv.stride,
+                                   .capacity = layer.capacity,
+                                   .pages = layer.pages,
+                                   .key_first = 0,
+                                   .key_end = 0,
+                                   .coarse_steps = table ? table->coarse_steps() : 1,
+                                   .query_scale = query_scale,
+                                   .eps = eps};
     // Where there is no table or no norm, the shader does not read that binding.
-    recorder.dispatch(pipeline,
-                      {qkv.slice, rows, table ? table->slice() : qkv.slice,
-                       norm ? norms : qkv.slice, q, layer.keys, layer.values},
-                      params, {.x = shape.heads + 2 * shape.kv_heads, .y = qkv.rows});
+    for (const KvPiece& piece : layer.pieces) {
+        params.key_first = piece.first;
+        params.key_end = piece.end;
+        recorder.dispatch(pipeline,
+                          {qkv.slice, rows, table ? table->slice() : qkv.slice, norm ? norms : qkv.slice,
+                           q, piece.keys, piece.values, KvLayer::table_of(piece)},
+                          params, {.x = shape.heads + 2 * shape.kv_heads, .y = qkv.rows});
+    }
 }
 
 }  // namespace olivine

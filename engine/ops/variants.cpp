@@ -40,8 +40,8 @@ void append_format(std::vector<uint32_t>& constants, const RowLayout& layout) {
 }
 
 std::string Variants::kv_suffix(KvType type) const {
-    if (type == KvType::f32)
-        return "f32";
+    if (type != KvType::f16)
+        return name(type);
     return has(Rung::storage16) ? "f16_storage16" : "f16";
 }
 

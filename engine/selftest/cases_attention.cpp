@@ -3,8 +3,8 @@
 #include <bit>
 #include <cmath>
 
-#include "engine/pack.h"
 #include "engine/selftest/cases.h"
+#include "engine/selftest/kv_plane.h"
 #include "engine/selftest/startup.h"
 #include "shaders/params.h"
 
@@ -33,27 +33,10 @@ std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
     return rows;
 }
 
-const char* name(KvType type) { return type == KvType::f32 ? "f32" : "f16"; }
-
-// Values as a cache of this type holds them: those that a half holds exactly.
-std::vector<float> cache_values(KvType type, size_t count, float size, uint32_t seed) {
-    std::vector<float> values = random_floats(count, -size, size, seed);
-    for (float& value : values)
-        if (type == KvType::f16)
-            value = f32_from_f16(f16_from_f32(value));
-    return values;
-}
-
-// A plane of the cache as its words.
-std::vector<uint32_t> words_of(KvType type, const std::vector<float>& values) {
-    std::vector<uint32_t> words;
-    if (type == KvType::f32)
-        for (const float value : values)
-            words.push_back(std::bit_cast<uint32_t>(value));
-    else
-        for (size_t i = 0; i < values.size(); i += 2)
-            words.push_back(f16_from_f32(values[i]) | uint32_t{f16_from_f32(values[i + 1])} << 16);
-    return words;
+// Values as a cache of this type holds them.
+std::vector<float> cache_values(KvType type, const HeadShape& shape, size_t count, float size,
+                                uint32_t seed) {
+    return kv_rounded(type, shape, random_floats(count, -size, size, seed));
 }
 
 // ---- rope_store ----------------------------------------------------------------------------------
@@ -68,25 +51,32 @@ struct Rope {
     float size = 4;
 };
 
-// A half rounds to either neighbour (Vulkan 1.3, "Precision and Operation of SPIR-V Instructions").
-// Floats: sine and cosine to 2e-7, a normalised value of up to 16, two products and a sum.
-std::string compare_plane(const char* plane, KvType type, const std::vector<double>& want,
-                          const std::vector<uint32_t>& words) {
+// A half rounds to either neighbour (Vulkan 1.3, "Precision and Operation of SPIR-V Instructions"),
+// an int8 to half of a step, and its scale, the block's largest over 127, is a half. Floats: sine
+// and cosine to 2e-7, a normalised value of up to 16, two products and a sum.
+std::string compare_plane(const char* plane, KvType type, const HeadShape& shape,
+                          const std::vector<double>& want, const std::vector<uint32_t>& words) {
+    const std::vector<float> values = kv_values(type, shape, words);
+    const uint32_t padded = shape.padded_dim(), each = kv_head_bytes(type, shape) / 4;
     for (size_t i = 0; i < want.size(); ++i) {
-        const uint32_t word = type == KvType::f32 ? words[i] : words[i / 2];
-        const uint16_t half = static_cast<uint16_t>(word >> (16 * (i % 2)));
         if (std::isnan(want[i])) {  // not this run's to write
-            const uint16_t poison = static_cast<uint16_t>(kPoison >> (16 * (i % 2)));
-            if (type == KvType::f32 ? word != kPoison : half != poison)
+            const auto own = std::span(words).subspan(i / padded * each, each);
+            if (std::ranges::any_of(own, [](uint32_t word) { return word != kPoison; }))
                 return format_text("%s: slot value %zu is written, though no row has it", plane, i);
             continue;
         }
-        const double got = type == KvType::f32 ? std::bit_cast<float>(word) : f32_from_f16(half);
         const double size = std::abs(want[i]);
-        const double bar = 8e-6 * std::max(1.0, size) +
-                           (type == KvType::f32 ? 0 : std::max(size * 0x1p-10, 0x1p-24));
-        if (!(std::abs(got - want[i]) <= bar))
-            return format_text("%s: value %zu is %g, not %g", plane, i, got, want[i]);
+        double bar = 8e-6 * std::max(1.0, size);
+        if (type == KvType::f16)
+            bar += std::max(size * 0x1p-10, 0x1p-24);
+        if (type == KvType::q8_0) {
+            constexpr size_t kBlock = 32;
+            const size_t first = i / padded * padded + i % padded / kBlock * kBlock;
+            for (size_t k = first; k < std::min(first + kBlock, (i / padded + 1) * padded); ++k)
+                bar = std::max(bar, std::abs(want[k]) / 127 * (0.5 + 127 * 0x1p-10) + 8e-6);
+        }
+        if (!(std::abs(values[i] - want[i]) <= bar))
+            return format_text("%s: value %zu is %g, not %g", plane, i, double(values[i]), want[i]);
     }
     return {};
 }
@@ -134,20 +124,19 @@ void build(Scene& scene, const Rope& c) {
     const Activation in = scene.input_rows("qkv", count, heads * width, qkv);
     const Slice rows = scene.input("rows", c.rows), weights = scene.input("norms", norms);
     const Slice q = scene.output("q", std::move(want_q), {1e-11, 1e-4});
-    const std::vector<uint32_t> poison(plane * kv_element_bytes(c.type) / 4, kPoison);
-    KvLayer layer{.type = c.type, .capacity = c.capacity};
-    layer.keys = scene.scratch("keys", poison);
-    layer.values = scene.scratch("values", poison);
+    const std::vector<uint32_t> poison(plane / padded * kv_head_bytes(c.type, shape) / 4, kPoison);
+    const Slice keys = scene.scratch("keys", poison), values = scene.scratch("values", poison);
+    const KvLayer layer = KvLayer::ring(keys, values, c.type, c.capacity, 0);
     const auto table = std::make_shared<RopeTable>(scene.device, width, c.theta, c.factor, positions);
     scene.record([&scene, in, rows, weights, q, layer, table, shape, c](Recorder& recorder) {
         scene.ops.rope_store.record(recorder, in, rows, c.rotate ? table.get() : nullptr,
                                     c.norm ? weights : Slice{}, shape, kQueryScale,
                                     static_cast<float>(kEps), q, layer);
     });
-    scene.check([&scene, type = c.type, want_keys, want_values] {
+    scene.check([&scene, type = c.type, shape, want_keys, want_values] {
         const std::string text =
-            compare_plane("keys", type, want_keys, scene.read<uint32_t>("keys"));
-        return text.empty() ? compare_plane("values", type, want_values,
+            compare_plane("keys", type, shape, want_keys, scene.read<uint32_t>("keys"));
+        return text.empty() ? compare_plane("values", type, shape, want_values,
                                             scene.read<uint32_t>("values"))
                             : text;
     });
@@ -206,8 +195,8 @@ void build(Scene& scene, const Attend& c) {
     // Keys and values of each sequence by position; the ring holds those that a row sees, and what
     // is not a number everywhere else, so that one look shows.
     const size_t each = size_t{sequences} * length * shape.kv_heads * width;
-    const std::vector<float> keys = cache_values(c.type, each, 1, scene.seed);
-    const std::vector<float> values = cache_values(c.type, each, c.value_size, scene.seed + 1);
+    const std::vector<float> keys = cache_values(c.type, shape, each, 1, scene.seed);
+    const std::vector<float> values = cache_values(c.type, shape, each, c.value_size, scene.seed + 1);
     const size_t plane = size_t{sequences} * capacity * shape.kv_heads * padded;
     std::vector<float> key_plane(plane, NAN), value_plane(plane, NAN);
     for (uint32_t s = 0; s < sequences; ++s) {
@@ -256,9 +245,9 @@ void build(Scene& scene, const Attend& c) {
     }
 
     const Slice queries_at = scene.input("q", q), rows = scene.input("rows", c.rows);
-    KvLayer layer{.type = c.type, .capacity = capacity, .window = c.window};
-    layer.keys = scene.input("keys", words_of(c.type, key_plane));
-    layer.values = scene.input("values", words_of(c.type, value_plane));
+    const Slice keys_at = scene.input("keys", kv_words(c.type, shape, key_plane)),
+                values_at = scene.input("values", kv_words(c.type, shape, value_plane));
+    const KvLayer layer = KvLayer::ring(keys_at, values_at, c.type, capacity, c.window);
     const Activation dst = scene.output_rows("dst", count, shape.heads * width, std::move(want),
                                              bar_of(scene, c));
     const Slice parts = scene.scratch(
@@ -352,6 +341,21 @@ void add_attention_cases(std::vector<Case>& cases) {
             "decode, masked but for 301 keys");
         add_attend(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 20),
                     .query_size = 100}, "scores of hundreds");
+    }
+    constexpr KvType kQuantised = KvType::q8_0;
+    for (const Heads& heads : {kNarrow, kPublished[0]}) {
+        add_rope(cases, {.heads = heads, .type = kQuantised, .rows = consecutive(40, 13)},
+                 "a ring that wraps", Quick::rungs);
+        add_attend(cases, {.heads = heads, .type = kQuantised, .rows = consecutive(7, 17)}, "17 rows after 7",
+                   Quick::rungs);
+        add_attend(cases, {.heads = heads, .type = kQuantised, .window = 8, .capacity = 20,
+                           .rows = consecutive(21, 13)}, "window 8, 13 rows after 21 in a ring");
+        add_attend(cases,
+                   {.heads = heads,
+                    .type = kQuantised,
+                    .rows = {row_at(9, 2), row_at(0), row_at(70, 1)},
+                    .decode = true},
+                   "decode, 3 sequences");
     }
     for (const uint32_t patches : {1u, 25u, 70u}) {  // a picture's patches see each other, in f32
         std::vector<shader::Row> rows = consecutive(0, patches);

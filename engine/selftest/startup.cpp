@@ -177,7 +177,7 @@ void choose_prefill(Device& device, Ops& ops, const Workload& workload, std::vec
                          .sequence = 0,
                          .last_visible = kKeys - kQueries + i});
     const uint64_t plane =
-        uint64_t{kKeys} * heads.kv_heads * heads.padded_dim() * kv_element_bytes(workload.kv);
+        uint64_t{kKeys} * heads.kv_heads * kv_head_bytes(workload.kv, heads);
     const Buffer q(device, Arena::activations, uint64_t{kQueries} * heads.heads * heads.padded_dim() * 4);
     const Buffer keys(device, Arena::activations, plane), values(device, Arena::activations, plane);
     const Buffer at(device, Arena::activations, steps.size() * sizeof steps[0]);
@@ -186,7 +186,7 @@ void choose_prefill(Device& device, Ops& ops, const Workload& workload, std::vec
     const Buffer dst(device, Arena::activations, Activation::bytes_of(kQueries, width));
     const Buffer parts(device, Arena::activations, Attention::parts_bytes(heads, kQueries));
     const Buffer arrivals(device, Arena::activations, Attention::arrivals_bytes(heads, kQueries));
-    const KvLayer layer{keys.slice(), values.slice(), workload.kv, kKeys, 0};
+    const KvLayer layer = KvLayer::ring(keys.slice(), values.slice(), workload.kv, kKeys, 0);
     const Activation out{dst.slice(), kQueries, width, Activation::stride_of(width)};
     choose(device, work, candidates,
            [&](Recorder& recorder) {
@@ -210,7 +210,7 @@ std::string key_of(const Device& device, const Workload& workload) {
         key += "|" + type_suffix(type);
     return key + format_text("|%s|%u|%u|%u|%u|%s|%d|%d", type_suffix(workload.table).c_str(),
                              workload.width, workload.heads.heads, workload.heads.kv_heads,
-                             workload.heads.head_dim, workload.kv == KvType::f32 ? "f32" : "f16",
+                             workload.heads.head_dim, name(workload.kv),
                              workload.softcap > 0, workload.qk_norm);
 }
 

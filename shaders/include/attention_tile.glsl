@@ -29,6 +29,7 @@ layout(constant_id = 10) const bool kSoftcap = true;
 #define KV_ACCESS readonly
 #define KV_BINDING_K 1
 #define KV_BINDING_V 2
+#define KV_BINDING_PAGES 5
 #include "include/kv.glsl"
 
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
@@ -113,26 +114,27 @@ void load_queries(Task t) {
     }
 }
 
-#ifdef KV_F16
-f16vec4 halves(KV_ELEMENT e) { return f16vec4(unpackFloat2x16(e.x), unpackFloat2x16(e.y)); }
+#if defined(KV_F16)
+f16vec4 halves_of(KV_ELEMENT e) { return f16vec4(unpackFloat2x16(e.x), unpackFloat2x16(e.y)); }
+#define halves(plane, at, quad) halves_of(plane[(at) + (quad)])
+#elif defined(KV_Q8_0)
+#define halves(plane, at, quad) f16vec4(kv_quad(plane, at, quad))
 #endif
 
 // Loads the tile that begins at first_key; values instead of keys if `of_values`.
 void load_tile(const bool of_values, Task t, uint first_key) {
     const uint member = gl_LocalInvocationID.x % kTeam;
-    const uint first_slot = first_key % p.capacity;
     for (uint s = gl_LocalInvocationID.x / kTeam; s < kKeys; s += kTeams) {
         const bool real = first_key + s < t.end;
-        const uint slot = first_slot + s < p.capacity ? first_slot + s : first_slot + s - p.capacity;
         const uint at =
-            kv_index(t.sequence, slot, t.kv_head, p.capacity, p.kv_heads, p.padded_dim);
+            kv_head_at(kv_slot(t.sequence, min(first_key + s, t.end - 1)), t.kv_head);
 #ifdef KV_F32
         vec4 own[kQuadsEach];
         for (uint j = 0; j < kQuadsEach; ++j) {
             const uint c = j * kTeam + member;
             own[j] = vec4(0.0);
             if (real && c < p.padded_dim / 4)
-                own[j] = of_values ? values[at + c] : keys[at + c];
+                own[j] = of_values ? kv_quad(values, at, c) : kv_quad(keys, at, c);
         }
         const float unit = unit_of(team_max(own));
         if (member == 0)
@@ -145,7 +147,7 @@ void load_tile(const bool of_values, Task t, uint first_key) {
             four = f16vec4(own[j] * inverse(unit));
 #else
             if (real && c < p.padded_dim / 4)
-                four = of_values ? halves(values[at + c]) : halves(keys[at + c]);
+                four = of_values ? halves(values, at, c) : halves(keys, at, c);
 #endif
             if (c < kDim / 4)
                 kv_tile[s * kStride + c] = four;

@@ -157,7 +157,7 @@ KvLayer make_layer(Rig& rig, const HeadShape& shape, uint32_t capacity, uint32_t
         half = f16_from_f32(static_cast<float>(random() % 2001) * 0.001f - 1.0f);
     write(rig.device, keys, std::as_bytes(std::span(halves)));
     write(rig.device, values, std::as_bytes(std::span(halves)));
-    return {keys, values, KvType::f16, capacity, window};
+    return KvLayer::ring(keys, values, KvType::f16, capacity, window);
 }
 
 // `tokens` rows that follow `depth` positions; one row is a decode step.

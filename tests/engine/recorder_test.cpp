@@ -121,8 +121,8 @@ TEST_CASE("the recorder puts a barrier where one operation needs another, and on
         const HeadShape shape{1, 1, 8};
         test.ops.attention.record_decode(
             recorder, rows.buffers[1].slice(),
-            {rows.buffers[0].slice(), rows.buffers[0].slice(), KvType::f32, 8, 0}, counters.slice(),
-            grid.slice(), shape, 0, {rows.buffers[2].slice(), 1, 8, 8},
+            KvLayer::ring(rows.buffers[0].slice(), rows.buffers[0].slice(), KvType::f32, 8, 0),
+            counters.slice(), grid.slice(), shape, 0, {rows.buffers[2].slice(), 1, 8, 8},
             {scratch.slice(), counters.slice(0, 16)});
         CHECK(barriers() == 1);
     }

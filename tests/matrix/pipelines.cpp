@@ -27,7 +27,7 @@ constexpr DataType kWeightTypes[] = {DataType::f32, DataType::f16, DataType::bf1
 // and two high bits.
 constexpr DataType kMatrixTypes[] = {DataType::f32,  DataType::f16,  DataType::bf16, DataType::q8_0,
                                      DataType::q4_0, DataType::q5_0, DataType::q4_k, DataType::q6_k};
-constexpr KvType kKvTypes[] = {KvType::f32, KvType::f16};
+constexpr KvType kKvTypes[] = {KvType::f32, KvType::f16, KvType::q8_0};
 constexpr uint32_t kDecodeTokens[] = {1, 4};
 constexpr uint32_t kPrefillTokens = 128;
 constexpr uint32_t kAllTokens[] = {1, 2, 4, 8, 16, 32, kPrefillTokens};  // each another pipeline
@@ -131,7 +131,7 @@ void attention(Scene& s, const Config& c) {
     const AttentionScratch scratch{s.any(), s.any()};
     for (const KvType type : kKvTypes)
         for (const uint32_t window : {0u, c.sliding_window}) {
-            const KvLayer layer{s.any(), s.any(), type, 8192, window};
+            const KvLayer layer = KvLayer::ring(s.any(), s.any(), type, 8192, window);
             const Slice grid = window ? Slice{} : s.any();  // global layers split on the device
             for (const uint32_t rows : kDecodeTokens) {
                 const Activation dst = s.rows(rows, c.num_heads * c.head_dim);
@@ -178,7 +178,7 @@ void picture_layers(Scene& s, const Config& c) {
     const Activation x = s.rows(v.patches(), v.hidden_size);
     const Activation qkv = s.rows(v.patches(), 3 * v.hidden_size);
     const Activation hidden = s.rows(v.patches(), v.intermediate_size);
-    const KvLayer layer{s.any(), s.any(), KvType::f32, v.patches(), 0};
+    const KvLayer layer = KvLayer::ring(s.any(), s.any(), KvType::f32, v.patches(), 0);
     s.ops.layer_norm.record(s.recorder, x, s.any(), s.any(), x, v.norm_eps);
     s.ops.rope_store.record(s.recorder, qkv, s.any(), nullptr, {}, shape, 1, 0, s.any(), layer);
     s.ops.attention.record_prefill(s.recorder, s.any(), layer, s.any(), shape, 0, x,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/selftest/guarded.h"
+#include "engine/selftest/kv_plane.h"
 #include "tests/support/kv.h"
 #include "engine/selftest/reference.h"
 #include "shaders/params.h"
@@ -31,6 +32,7 @@ struct Case {
     uint32_t window = 0;  // 0 = all
     float cap = 0;
     uint32_t capacity = 0;  // 0 = as many as there are positions
+    bool paged = false;     // no ring
     std::vector<shader::Row> rows;
     // What the random values in [-1, 1) are multiplied by; and keys' and values' once more by up to
     // 32, by their position.
@@ -61,7 +63,8 @@ public:
           count_(static_cast<uint32_t>(c.rows.size())),
           sequences_(sequences(c)),
           length_(length(c)),
-          kv(test.device, c.shape, c.type, sequences_, c.capacity ? c.capacity : length_, c.window),
+          kv(test.device, c.shape, c.type, sequences_, c.capacity ? c.capacity : length_, c.window,
+             c.paged),
           q(test.device, uint64_t{count_} * c.shape.heads * c.shape.padded_dim() * 4),
           rows(guarded(test.device, c.rows)),
           dst(test.device, count_, c.shape.heads * c.shape.head_dim),
@@ -143,7 +146,7 @@ private:
                     values[i] = std::round(values[i] * 1024) / 1024;  // a half holds it exactly
                 values[i] *= scale * (case_.uneven ? std::exp2(i / token / 8 % 6) : 1);
             }
-            return values;
+            return case_.type == KvType::q8_0 ? selftest::kv_rounded(case_.type, shape, values) : values;
         };
         const std::vector<float> keys = random(case_.key_scale, 1);
         const std::vector<float> values = random(case_.value_scale, 2);

@@ -91,6 +91,18 @@ void check_ring(OpTest& test, KvType type, uint32_t window) {
                                  .rows = consecutive(first, count)});
 }
 
+// Positions that begin, end and lie within pages.
+void check_pages(OpTest& test, KvType type) {
+    for (const auto& [first, count] : {std::pair{0u, 1u}, {60u, 9u}, {127u, 3u}, {190u, 17u}})
+        check_prefill(
+            test,
+            {.shape = kNarrow, .type = type, .paged = true, .rows = consecutive(first, count)});
+    check_decode(test, {.shape = kNarrow,
+                        .type = type,
+                        .paged = true,
+                        .rows = {row_at(63, 1), row_at(400, 2), row_at(64, 0)}}, 3);
+}
+
 void check_pictures(OpTest& test, KvType type, uint32_t window) {
     std::vector<shader::Row> rows = consecutive(5, 24);
     for (uint32_t i = 3; i < 14; ++i)
@@ -183,7 +195,7 @@ void check_large_scores(OpTest& test, KvType type) {
 
 TEST_CASE("attention over a prompt", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check_prompts(test, type);
     if (variant == "all rungs")
@@ -192,7 +204,7 @@ TEST_CASE("attention over a prompt", "[op][attention]") {
 
 TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check_chunks(test, type);
 }
@@ -200,15 +212,22 @@ TEST_CASE("attention over a chunk in the middle of a sequence", "[op][attention]
 TEST_CASE("attention through a window, in a ring that wraps", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     const uint32_t window = GENERATE(1u, 2u, 8u, 512u);
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check_ring(test, type, window);
+}
+
+TEST_CASE("attention finds keys in pages", "[op][attention]") {
+    const auto [variant, type] = GENERATE(from_range(kv_variants()));
+    CAPTURE(variant, name(type));
+    OpTest test(variant);
+    check_pages(test, type);
 }
 
 TEST_CASE("attention lets the tokens of a picture see each other", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     const uint32_t window = GENERATE(0u, 4u, 8u, 64u);
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check_pictures(test, type, window);
 }
@@ -216,7 +235,7 @@ TEST_CASE("attention lets the tokens of a picture see each other", "[op][attenti
 TEST_CASE("attention of a range of rows", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     const auto [first, count] = GENERATE(from_range(kRanges));
-    CAPTURE(variant, type == KvType::f16, first, count);
+    CAPTURE(variant, name(type), first, count);
     OpTest test(variant);
     check_range(test, type, first, count);
 }
@@ -231,7 +250,7 @@ TEST_CASE("attention within pictures, all patches with all", "[op][attention]") 
 
 TEST_CASE("attention of several sequences at once", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     const std::vector<shader::Row> rows = {row_at(9, 2), row_at(0, 0), row_at(70, 1)};
     for (const HeadShape& shape : {kNarrow, kWide, HeadShape{3, 3, 18}}) {
@@ -246,7 +265,7 @@ TEST_CASE("attention of several sequences at once", "[op][attention]") {
 TEST_CASE("attention with the keys split over workgroups", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
     const uint32_t splits = GENERATE(1u, 2u, 3u, 7u, 32u);
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     // 1, 10 and 75 keys: fewer than there are splits, fewer than a thread each, more.
     const std::vector<shader::Row> rows = {row_at(9, 0), row_at(0, 1), row_at(74, 2)};
@@ -258,7 +277,7 @@ TEST_CASE("attention with the keys split over workgroups", "[op][attention]") {
 
 TEST_CASE("attention splits wide windows by itself", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     CHECK(Attention::splits_for(256) == 1);
     CHECK(Attention::splits_for(1024) == 4);
@@ -272,7 +291,7 @@ TEST_CASE("attention splits wide windows by itself", "[op][attention]") {
 
 TEST_CASE("attention keeps its precision with large scores", "[op][attention]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check_large_scores(test, type);
 }

@@ -21,6 +21,7 @@ struct Case {
     bool norm = true, rotate = true;
     double theta = 10000, factor = 1;
     uint32_t sequences = 1, capacity = 16;
+    bool paged = false;  // no ring
     std::vector<shader::Row> rows;
 };
 
@@ -32,10 +33,21 @@ std::vector<shader::Row> consecutive(uint32_t first, uint32_t count) {
     return rows;
 }
 
-// What a cache of this type makes of a value: halves have 11 bits, and packHalf2x16 may round to
-// either neighbour (Vulkan 1.3, "Precision and Operation of SPIR-V Instructions").
-double tolerance(KvType type, double value) {
-    return type == KvType::f32 ? 0 : std::max(std::abs(value) * 0x1p-10, 0x1p-24);
+// What a cache of this type makes of value i of a plane: halves have 11 bits, and packHalf2x16 may round to
+// either neighbour (Vulkan 1.3, "Precision and Operation of SPIR-V Instructions"); q8_0 has 127 steps up to
+// the largest of 32, and the last is off by as much as their scale, a half of either neighbour.
+double tolerance(KvType type, const HeadShape& shape, const std::vector<double>& plane, size_t i) {
+    if (type == KvType::f32)
+        return 0;
+    if (type == KvType::f16)
+        return std::max(std::abs(plane[i]) * 0x1p-10, 0x1p-24);
+    constexpr size_t kBlock = 32;
+    const size_t padded = shape.padded_dim(), head = i / padded * padded;
+    const size_t first = head + i % padded / kBlock * kBlock;
+    double largest = 0;
+    for (size_t k = first; k < std::min(first + kBlock, head + padded); ++k)
+        largest = std::max(largest, std::abs(plane[k]));
+    return largest / 127 * (0.5 + 127 * 0x1p-10);
 }
 
 void check(OpTest& test, const Case& c) {
@@ -53,7 +65,7 @@ void check(OpTest& test, const Case& c) {
     GuardedRows in(test.device, count, fused, qkv);
     Guarded rows = guarded(test.device, c.rows), weights = guarded(test.device, norms);
     Guarded q(test.device, uint64_t{count} * shape.heads * padded * 4);
-    GuardedKv kv(test.device, shape, c.type, c.sequences, c.capacity, 0);
+    GuardedKv kv(test.device, shape, c.type, c.sequences, c.capacity, 0, c.paged);
     const std::vector<float> keys_before = kv.read_keys(), values_before = kv.read_values();
     constexpr float kQueryScale = 0.0625f;
 
@@ -103,7 +115,7 @@ void check(OpTest& test, const Case& c) {
                                                               std::bit_cast<uint32_t>(before[i]);
             wrong += !untouched &&
                      !(std::abs(got[i] - want[i]) <=
-                       tolerance(c.type, want[i]) + 8e-6 * std::max(1.0, std::abs(want[i])));
+                       tolerance(c.type, shape, want, i) + 8e-6 * std::max(1.0, std::abs(want[i])));
         }
     };
     count_wrong(want_keys, got_keys, keys_before);
@@ -118,7 +130,7 @@ void check(OpTest& test, const Case& c) {
 
 TEST_CASE("rope_store norms, rotates and stores", "[op][rope_store]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     for (const uint32_t width : {2u, 18u, 32u, 128u, 256u})
         for (const auto& [heads, kv_heads] : {std::pair{1u, 1u}, {4u, 2u}, {8u, 1u}})
@@ -128,7 +140,7 @@ TEST_CASE("rope_store norms, rotates and stores", "[op][rope_store]") {
 
 TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     check(test, {.shape = {4, 2, 18}, .type = type, .norm = false, .rows = consecutive(3, 4)});
     check(test, {.shape = {2, 1, 256}, .type = type, .norm = false, .rows = consecutive(0, 1)});
@@ -136,7 +148,7 @@ TEST_CASE("rope_store without norms, as in Gemma 2", "[op][rope_store]") {
 
 TEST_CASE("rope_store without rotation, as pictures take it", "[op][rope_store]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     constexpr uint32_t kPatches = 9;
     std::vector<shader::Row> rows;  // two pictures
@@ -162,7 +174,7 @@ TEST_CASE("rope_store without rotation, as pictures take it", "[op][rope_store]"
 
 TEST_CASE("rope_store wraps around a ring and keeps sequences apart", "[op][rope_store]") {
     const auto [variant, type] = GENERATE(from_range(kv_variants()));
-    CAPTURE(variant, type == KvType::f16);
+    CAPTURE(variant, name(type));
     OpTest test(variant);
     // Slots 9, 10, 0, 1, 2; the other slots keep what they had.
     check(test, {.shape = {2, 2, 18}, .type = type, .capacity = 11, .rows = consecutive(31, 5)});
@@ -171,6 +183,8 @@ TEST_CASE("rope_store wraps around a ring and keeps sequences apart", "[op][rope
     rows.push_back({.token = 0, .position = 0, .sequence = 0, .last_visible = 0});
     rows.push_back({.token = 0, .position = 12, .sequence = 1, .last_visible = 12});
     check(test, {.shape = {4, 1, 32}, .type = type, .sequences = 3, .capacity = 7, .rows = rows});
+    check(test,
+          {.shape = {4, 1, 32}, .type = type, .sequences = 3, .capacity = 101, .paged = true, .rows = rows});
 }
 
 TEST_CASE("rope_store's sines are right at far positions", "[op][rope_store]") {

@@ -78,7 +78,8 @@ std::vector<KvVariant> kv_variants() {
     const Device& device = bench("all rungs").device;
     const RungSet& available = device.capabilities().available;
     const bool subgroup = available.has(Rung::subgroup), storage16 = available.has(Rung::storage16);
-    std::vector<KvVariant> list = {{"all rungs", KvType::f32}, {"all rungs", KvType::f16}};
+    std::vector<KvVariant> list = {
+        {"all rungs", KvType::f32}, {"all rungs", KvType::f16}, {"all rungs", KvType::q8_0}};
     if (subgroup)
         list.push_back({"tier 0", KvType::f32});
     if (subgroup || storage16)
