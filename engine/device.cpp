@@ -346,7 +346,7 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
         caps.enabled = caps.available;
     }
     caps.enabled = caps.enabled.without(disabled);
-    if (options.precision == Precision::f32)
+    if (options.precision == Precision::f32 || options.deterministic)
         caps.enabled = caps.enabled.up_to(Rung::storage16);
     create_device(*impl_);
     complete(*impl_);
@@ -380,6 +380,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
 Device::~Device() { save_pipeline_cache(); }
 
 const DeviceInfo& Device::info() const { return impl_->info; }
+bool Device::deterministic() const { return impl_->options.deterministic; }
 
 RungSet Device::rungs(const std::string& work) const {
     RungSet set = capabilities().enabled;

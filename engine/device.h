@@ -39,6 +39,9 @@ struct DeviceOptions {
     uint64_t memory_budget = 0;     // bytes; 0 = what the device has
     RungSet disabled;               // besides the environment's OLIVINE_DISABLE
     Precision precision = Precision::f32;
+    // Operations compute a row by the same sums, in the same order, whatever rows run beside it: bit-equal.
+    // No rung above storage16.
+    bool deterministic = false;
     // Core and synchronization validation; also OLIVINE_VALIDATION=1. OLIVINE_VALIDATION=gpu adds
     // GPU-assisted validation.
     bool validation = false;
@@ -82,6 +85,7 @@ public:
     const DeviceInfo& info() const;
     const Capabilities& capabilities() const { return info().capabilities; }
     bool has(Rung rung) const { return capabilities().enabled.has(rung); }
+    bool deterministic() const;  // as DeviceOptions say
     // The enabled rungs that `work` may take, less those set aside for it. `work` is the name of an
     // operation, or of one and a class of its shapes: "linear", "linear q8_0 long".
     RungSet rungs(const std::string& work) const;

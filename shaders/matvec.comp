@@ -10,6 +10,9 @@
 // activations into int8, so that packed dot products do the rest. Every workgroup does so for itself:
 // a dispatch of its own would cost more.
 //
+// The order of the sums is spelt out, so that a driver's compiler makes the same of every kTokens
+// (DeviceOptions::deterministic).
+//
 // RESIDUAL_NORM: one token, and the workgroup that comes last adds and norms (include/linear_out.glsl).
 //
 //   binding 0  quants  [rows][units]    storage type   read
@@ -105,8 +108,10 @@ void main() {
             const vec4 x0 = load_x(token, unit * 16), x1 = load_x(token, unit * 16 + 4);
             const vec4 x2 = load_x(token, unit * 16 + 8), x3 = load_x(token, unit * 16 + 12);
             for (uint r = 0; r < kRows; ++r) {
-                const vec4 products = w[r][0] * x0 + w[r][1] * x1 + w[r][2] * x2 + w[r][3] * x3;
-                sums[r * kTokens + t] += scale[r] * (products.x + products.y + products.z + products.w);
+                precise vec4 products = fma(w[r][1], x1, w[r][0] * x0);
+                products = fma(w[r][3], x3, fma(w[r][2], x2, products));
+                precise const float unit_sum = (products.x + products.y) + (products.z + products.w);
+                sums[r * kTokens + t] = fma(scale[r], unit_sum, sums[r * kTokens + t]);
             }
         }
     }
@@ -121,7 +126,7 @@ void main() {
         partial[i * gl_WorkGroupSize.x + lane] = sums[i];
     barrier();
     for (uint i = lane; i < kRows * kTokens; i += gl_WorkGroupSize.x) {
-        float total = 0.0;
+        precise float total = 0.0;
         for (uint t = 0; t < gl_WorkGroupSize.x; ++t)
             total += partial[i * gl_WorkGroupSize.x + t];
         partial[i * gl_WorkGroupSize.x] = total;

@@ -118,6 +118,9 @@ void add_device_flags(CLI::App& app, Flags& flags) {
              std::string("Exact arithmetic, or the fastest that the device has; default: ") +
                  (flags.precision == Precision::f32 ? "f32" : "auto"),
              [&](const std::string& text) { flags.precision = parse_precision(text); });
+    app.add_flag("--deterministic", flags.deterministic,
+                 "The same bits for a token, whatever runs beside it; slower, and in f32 as with "
+                 "--precision f32");
     add_shader_flag(app, flags);
     add_text(app, "--trace", "FILE",
              "Write there what ran when, for chrome://tracing or ui.perfetto.dev",

@@ -34,6 +34,7 @@ struct Flags {
     uint64_t vram_budget = 0;  // bytes, 0 = what the device has
     RungSet disabled;
     Precision precision = Precision::automatic;
+    bool deterministic = false;
     std::string shader_dir;  // "" = the environment's, or none
     std::string trace;       // "" = none
     bool verbose = false;
@@ -54,7 +55,7 @@ struct Flags {
 
 void add_model_flag(CLI::App& app, Flags& flags);    // -m --mmproj
 void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
-// --device --vram-budget --disable --precision --shader-dir --trace
+// --device --vram-budget --disable --precision --deterministic --shader-dir --trace
 void add_device_flags(CLI::App& app, Flags& flags);
 void add_shader_flag(CLI::App& app, Flags& flags);  // --shader-dir
 void add_context_flags(CLI::App& app, Flags& flags);  // --ctx --kv

@@ -135,6 +135,7 @@ DeviceOptions device_options(const Flags& flags) {
     options.memory_budget = flags.vram_budget;
     options.disabled = flags.disabled;
     options.precision = flags.precision;
+    options.deterministic = flags.deterministic;
     options.cache_folder = platform::cache_folder();
     options.shaders = open_shader_folder(flags.shader_dir);
     return options;

@@ -12,9 +12,11 @@ namespace {
 
 // Queries that share every key a workgroup reads. More reuse, more registers: 8 queries with a
 // 256-wide head are 64 floats a thread at 32 threads. Software drivers have 8 or fewer threads, and
-// compile the unrolled queries on one thread before the first token.
-uint32_t queries_per_tile(const Device& device) {
-    return device.capabilities().software ? 4 : 8;
+// compile the unrolled queries on one thread before the first token. A tile of one row, which decode has, depends
+// on no other: its keys begin with the first that the row sees.
+uint32_t rows_per_tile(const Device& device, const HeadShape& shape) {
+    const uint32_t queries = device.capabilities().software ? 4 : 8;
+    return device.deterministic() ? 1 : std::max(1u, queries / (shape.heads / shape.kv_heads));
 }
 
 constexpr uint32_t rounded_up(uint32_t value, uint32_t unit) {
@@ -134,21 +136,23 @@ void Attention::record_prefill(Recorder& recorder, const Slice& q, const KvLayer
                                const Slice& rows, const HeadShape& shape, float softcap,
                                const Activation& dst, const AttentionScratch& scratch,
                                uint32_t first, uint32_t count) {
-    const uint32_t group = shape.heads / shape.kv_heads;
     const Range range{first, count > 0 ? first + count : dst.rows};
     const auto with = rung(shape, layer.type, false);
     if (with && layer.pieces.size() == 1)
         return record_matrices(recorder, *with, q, layer, rows, range, shape, softcap, dst);
-    record(recorder, std::max(1u, queries_per_tile(variants_.device()) / group), false, {}, q,
-           layer, rows, range, shape, softcap, dst, scratch);
+    record(recorder, rows_per_tile(variants_.device(), shape), false, {}, q, layer, rows, range, shape,
+           softcap, dst, scratch);
 }
 
 void Attention::record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer,
                               const Slice& rows, const Slice& grid, const HeadShape& shape,
                               float softcap, const Activation& dst,
                               const AttentionScratch& scratch) {
-    const bool split = grid.buffer || splits_for(layer.window) > 1;
-    record(recorder, 1, split, grid, q, layer, rows, {0, dst.rows}, shape, softcap, dst, scratch);
+    // Prompts' are never split, and how many pieces there are depends on the longest row.
+    const bool may_split = !variants_.device().deterministic();
+    const bool split = may_split && (grid.buffer || splits_for(layer.window) > 1);
+    record(recorder, 1, split, may_split ? grid : Slice{}, q, layer, rows, {0, dst.rows}, shape, softcap, dst,
+           scratch);
 }
 
 void Attention::record_matrices(Recorder& recorder, Rung with, const Slice& q, const KvLayer& layer,

@@ -33,7 +33,7 @@ public:
 
     // One row a sequence. The key range of each row is cut into pieces: into as many as `grid` says
     // when the plan runs (shader::GridArguments, for global layers) or, with an empty slice, into
-    // splits_for(layer.window).
+    // splits_for(layer.window). On deterministic devices it stays whole, as a prompt's.
     void record_decode(Recorder& recorder, const Slice& q, const KvLayer& layer, const Slice& rows,
                        const Slice& grid, const HeadShape& shape, float softcap,
                        const Activation& dst, const AttentionScratch& scratch);

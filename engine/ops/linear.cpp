@@ -80,7 +80,10 @@ std::optional<Linear::Shape> Linear::straight_shape(DataType type, uint32_t toke
         return {};
     // Measured on lavapipe (Mesa 25.0), GFLOP/s of Q8_0 with 640 and 2048 columns for 1, 2, 4, 8 tokens:
     // 40 and 28, 37 and 50, 66 and 50, 50 and 82; but eight take three times as long to compile as four.
-    const uint32_t each = std::min({4u, std::bit_ceil(tokens), std::bit_floor(most_products / cols)});
+    // One token is summed in another order than several.
+    const uint32_t each = variants_.device().deterministic()
+                              ? 1
+                              : std::min({4u, std::bit_ceil(tokens), std::bit_floor(most_products / cols)});
     return Shape{"matmul_straight", kLanes, {cols, each}, kLanes, each};
 }
 
@@ -205,7 +208,8 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Slice& bias,
 }
 
 bool Linear::norms_as_it_ends(const Matrix& weight, uint32_t tokens) const {
-    if (tokens != 1 || weight.pieces().size() != 1 || !variants_.has(Rung::subgroup))
+    if (tokens != 1 || weight.pieces().size() != 1 || !variants_.has(Rung::subgroup) ||
+        variants_.device().deterministic())  // where one token's norm is summed as several tokens' are
         return false;
     const Shape shape = base_shape(weight.type(), tokens, weight.cols());
     // The last workgroup is one subgroup, which takes three walks along the row where a dispatch of
@@ -229,6 +233,15 @@ void Linear::record(Recorder& recorder, const Matrix& weight, const Activation& 
                     const End& end) {
     assert(x.cols == weight.cols() && x.rows == y.rows);
     assert(y.cols == (end.epilogue == Epilogue::geglu ? weight.rows() / 2 : weight.rows()));
+    const Device& device = variants_.device();
+    if (device.deterministic() && !device.capabilities().software && x.rows > kMaxVectorTokens) {
+        // What matmul computes it sums in another order than matvec.
+        for (uint32_t first = 0; first < x.rows; first += kMaxVectorTokens) {
+            const uint32_t count = std::min(kMaxVectorTokens, x.rows - first);
+            record(recorder, weight, x.middle(first, count), y.middle(first, count), end);
+        }
+        return;
+    }
     const std::vector<MatrixPiece>& pieces = weight.pieces();
     for (auto first = pieces.begin(); first != pieces.end();) {
         const auto last = std::find_if(first, pieces.end(), [&](const MatrixPiece& piece) {

@@ -1,7 +1,8 @@
 // y[t][m] = sum_k weight[m][k] * x[t][k], with an epilogue.
 // Shaders: shaders/matvec.comp for up to 16 tokens; beyond, shaders/matmul.comp; by rung, from 9 on,
 // matmul_packed.comp and matmul_coopmat.comp, whose activations row_scale.comp or block_scale.comp
-// pack; on software drivers matmul_straight.comp or matmul_direct.comp for any number
+// pack; on software drivers matmul_straight.comp or matmul_direct.comp for any number. On deterministic
+// devices matvec.comp takes over what matmul.comp does elsewhere, 16 tokens a dispatch
 #pragma once
 
 #include <deque>

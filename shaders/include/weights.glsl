@@ -233,7 +233,7 @@ float weight16(uint row, uint unit, uint row_units, uint row_scales, out vec4 w[
     const uvec2 low = unit_low_bits(row, unit, row_units);
     const uint high = unit_high_bits(row, unit, row_scales);
     for (uint i = 0; i < 4; ++i)
-        w[i] = kMinimum ? unit_quants(low, high, i) * d.x + d.y : unit_quants(low, high, i);
+        w[i] = kMinimum ? fma(unit_quants(low, high, i), vec4(d.x), vec4(d.y)) : unit_quants(low, high, i);
     return kMinimum ? 1.0 : d.x;
 #else
     const float scale = block_scale(row, unit / 2, row_scales);  // asked for first, to wait less

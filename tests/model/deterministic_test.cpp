@@ -1,0 +1,122 @@
+// DeviceOptions::deterministic: the logits of a text have the same bits however it came to be computed.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <cstring>
+#include <random>
+
+#include "model/context.h"
+#include "model/model.h"
+#include "tests/support/golden.h"
+
+namespace olivine::test {
+namespace {
+
+constexpr uint32_t kSteps = 12, kDrafts = 7, kSequences = 8;
+constexpr SamplerOptions kSampler{.temperature = 1, .seed = 11};  // sampling scales the logits in place
+
+std::vector<int32_t> random_ids(const Model& model, size_t count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<int32_t> ids(count);
+    for (int32_t& id : ids)
+        id = static_cast<int32_t>(random() % model.config().vocab_size);
+    return ids;
+}
+
+void prefill(Context& context, uint32_t sequence, std::span<const int32_t> ids) {
+    context.rewind(sequence, 0);
+    for (size_t done = 0; done < ids.size();) {
+        const size_t count = std::min<size_t>(50, ids.size() - done);
+        context.prefill(sequence, ids.subspan(done, count), done + count == ids.size(), {});
+        done += count;
+    }
+}
+
+// Decodes behind the prompt, as one of `batch` sequences that are at other positions. Appends what it draws
+// to `text`. Returns the logits of the steps.
+std::vector<float> decode(Model& model, Context& context, uint32_t batch, std::vector<int32_t>& text) {
+    const size_t vocab = model.config().vocab_size;
+    const uint32_t ours = batch / 2;
+    for (uint32_t s = 0; s < batch; ++s) {
+        prefill(context, s, s == ours ? text : random_ids(model, 5 + 30 * s, s));
+        const int32_t drawn = context.join(s, kSampler);
+        if (s == ours)
+            text.push_back(drawn);
+    }
+    std::vector<float> logits(kSteps * vocab);
+    for (uint32_t i = 0; i < kSteps; ++i) {
+        text.push_back(context.step()[ours]);
+        context.read_logits(ours, 1, std::span(logits).subspan(i * vocab, vocab));
+    }
+    for (uint32_t s = 0; s < batch; ++s)
+        context.leave(s);
+    return logits;
+}
+
+// The ways to compute a text, a prompt of random ids and what is drawn behind it, whose logits differ from
+// those of a single chunk.
+std::vector<std::string> differing_ways(Model& model, uint32_t prompt_length) {
+    const size_t vocab = model.config().vocab_size;
+    Context context(model, {.context = 300, .sequences = kSequences, .drafts = kDrafts});
+    const std::vector<int32_t> prompt = random_ids(model, prompt_length, 100);
+    std::vector<int32_t> text = prompt;
+    const std::vector<float> alone = decode(model, context, 1, text);
+    text.resize(prompt_length + kSteps);  // the last id has not run
+
+    context.rewind(0, 0);
+    const std::vector<float> whole = model.forward(context, 0, text, false);
+    std::vector<std::string> differing;
+    const auto compare = [&](const std::string& way, const std::vector<float>& logits, size_t first) {
+        if (std::memcmp(logits.data(), whole.data() + first * vocab, logits.size() * sizeof(float)) != 0)
+            differing.push_back(way);
+    };
+    compare("decode alone", alone, prompt_length);
+    for (const uint32_t chunk : {1u, 7u, 64u}) {
+        context.rewind(0, 0);
+        compare("chunks of " + std::to_string(chunk), model.forward(context, 0, text, false, chunk), 0);
+    }
+    for (const uint32_t batch : {3u, kSequences}) {
+        std::vector<int32_t> again = prompt;
+        compare("decode beside " + std::to_string(batch - 1), decode(model, context, batch, again),
+                prompt_length);
+    }
+    prefill(context, 0, prompt);
+    context.join(0, kSampler);
+    context.step_with(std::span(text).subspan(prompt_length + 1, kDrafts));
+    std::vector<float> guessed((kDrafts + 1) * vocab);
+    context.read_logits(0, kDrafts + 1, guessed);
+    compare("guesses", guessed, prompt_length);
+    return differing;
+}
+
+std::string folder_of(const std::string& model) {
+    return model == "built-in" ? std::string(OLIVINE_TEST_GOLDENS) + "/../../assets/pebble"
+                               : Golden(model).folder;
+}
+
+}  // namespace
+
+TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and guesses", "[model]") {
+    const std::string name = GENERATE("tiny-text", "tiny-gemma2", "tiny-mqa", "built-in");
+    const bool as_gpu = GENERATE(false, true);
+    CAPTURE(name, as_gpu);
+    const auto checkpoint = Checkpoint::open(folder_of(name));
+    DeviceOptions options;
+    options.as_gpu = as_gpu;
+    options.deterministic = true;
+    // Longer than every model's window, and with the answer longer than a piece of split attention.
+    const uint32_t length = name == "tiny-text" ? 250 : 140;
+    {
+        Device device(options);
+        Model model(device, *checkpoint);
+        CHECK(differing_ways(model, length) == std::vector<std::string>{});
+    }
+    // Otherwise GPUs, and who is taken for one, compute one row by another shader than many.
+    if (as_gpu && name == "tiny-text") {
+        options.deterministic = false;
+        Device device(options);
+        Model model(device, *checkpoint);
+        CHECK(differing_ways(model, length) != std::vector<std::string>{});
+    }
+}
+
+}  // namespace olivine::test
