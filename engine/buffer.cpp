@@ -24,6 +24,7 @@ void reserve(Device::Impl& device, Arena arena, uint64_t bytes) {
              bytes, left, device.budget);
     device.bytes_now += bytes;
     device.bytes_peak = std::max(device.bytes_peak, device.bytes_now);
+    device.allocated_at = device.counters.submissions;
     device.arena_bytes[static_cast<size_t>(arena)] += bytes;
 }
 
@@ -139,11 +140,15 @@ void read(Device& device, const Slice& from, std::span<std::byte> to) {
         std::memcpy(to.data(), from.buffer->mapped() + from.offset, to.size());
         return;
     }
-    const Buffer staging(device, Arena::staging, to.size(), HostAccess::mapped);
-    Recorder recorder(device, "read");
-    recorder.copy({from.buffer, from.offset, to.size()}, staging.slice(0, to.size()));
-    recorder.finish().run();
-    std::memcpy(to.data(), staging.mapped(), to.size());
+    const Buffer staging(device, Arena::staging, std::min<uint64_t>(to.size(), kReadBytes),
+                         HostAccess::mapped);
+    for (uint64_t done = 0; done < to.size(); done += kReadBytes) {
+        const uint64_t count = std::min<uint64_t>(kReadBytes, to.size() - done);
+        Recorder recorder(device, "read");
+        recorder.copy({from.buffer, from.offset + done, count}, staging.slice(0, count));
+        recorder.finish().run();
+        std::memcpy(to.data() + done, staging.mapped(), count);
+    }
 }
 
 }  // namespace olivine

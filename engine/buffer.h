@@ -57,5 +57,7 @@ private:
 // warm step uses mapped buffers instead. Throws device_lost, out_of_memory.
 void write(Device& device, const Slice& to, std::span<const std::byte> from);
 void read(Device& device, const Slice& from, std::span<std::byte> to);
+constexpr uint64_t kReadBytes = 1u
+                                << 20;  // of device memory that read() takes for staging, at most
 
 }  // namespace olivine
