@@ -27,6 +27,7 @@ void reserve(Device::Impl& device, Arena arena, uint64_t bytes) {
              bytes, left, device.budget);
     device.bytes_now += bytes;
     device.bytes_peak = std::max(device.bytes_peak, device.bytes_now);
+    device.allocated_at = device.counters.submissions;
     device.arena_bytes[static_cast<size_t>(arena)] += bytes;
 }
 
@@ -127,9 +128,7 @@ std::byte* Buffer::mapped() const { return impl_ ? impl_->mapped : nullptr; }
 
 namespace {
 
-constexpr uint64_t kStagingBytes = 16u << 20;
-
-// Calls `copy(slices, begin)` with slices that take at most kStagingBytes together, in order; `begin` is
+// Calls `copy(slices, begin)` with slices that take at most kCopyBytes together, in order; `begin` is
 // where their bytes begin among all.
 template <typename Copy>
 void in_batches(std::span<const Slice> slices, const Copy& copy) {
@@ -143,11 +142,11 @@ void in_batches(std::span<const Slice> slices, const Copy& copy) {
     };
     for (const Slice& slice : slices)
         for (uint64_t done = 0; done < slice.bytes;) {
-            const uint64_t count = std::min(slice.bytes - done, kStagingBytes - bytes);
+            const uint64_t count = std::min(slice.bytes - done, kCopyBytes - bytes);
             batch.push_back({slice.buffer, slice.offset + done, count});
             done += count;
             bytes += count;
-            if (bytes == kStagingBytes)
+            if (bytes == kCopyBytes)
                 flush();
         }
     flush();
@@ -175,7 +174,7 @@ void write(Device& device, std::span<const Slice> to, std::span<const std::byte>
         }
         return;
     }
-    const Buffer staging(device, Arena::staging, std::min<uint64_t>(from.size(), kStagingBytes),
+    const Buffer staging(device, Arena::staging, std::min<uint64_t>(from.size(), kCopyBytes),
                          HostAccess::mapped);
     in_batches(to, [&](std::span<const Slice> batch, uint64_t begin) {
         Recorder recorder(device, "write");
@@ -198,7 +197,7 @@ void read(Device& device, std::span<const Slice> from, std::span<std::byte> to) 
         }
         return;
     }
-    const Buffer staging(device, Arena::staging, std::min<uint64_t>(to.size(), kStagingBytes),
+    const Buffer staging(device, Arena::staging, std::min<uint64_t>(to.size(), kCopyBytes),
                          HostAccess::mapped);
     in_batches(from, [&](std::span<const Slice> batch, uint64_t begin) {
         Recorder recorder(device, "read");

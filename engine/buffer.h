@@ -60,5 +60,7 @@ void read(Device& device, const Slice& from, std::span<std::byte> to);
 // The same for many slices, one behind the other in host memory, whose size is their sum.
 void write(Device& device, std::span<const Slice> to, std::span<const std::byte> from);
 void read(Device& device, std::span<const Slice> from, std::span<std::byte> to);
+// Staging, of device memory, that they take at most.
+constexpr uint64_t kCopyBytes = 1u << 20;
 
 }  // namespace olivine

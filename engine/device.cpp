@@ -169,7 +169,7 @@ void complete(Device::Impl& impl) {
     VK(vkCreateCommandPool(impl.device, &pool, nullptr, &command_pool));
     impl.command_pool = {impl.device, command_pool};
 
-    impl.budget = impl.info.memory_bytes;
+    impl.budget = impl.info.free_bytes;
     if (impl.options.memory_budget > 0)
         impl.budget = std::min(impl.budget, impl.options.memory_budget);
     if (!impl.options.shaders)
@@ -267,9 +267,23 @@ uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint3
         vkQueueWaitIdle(queue);  // for what was submitted before
     if (unlock)
         unlock();
-    check_result(result, "vkQueueSubmit2");
+    check_submission(result, "vkQueueSubmit2");
     ++counters.submissions;
     return ++last_value;
+}
+
+void Device::Impl::check_submission(VkResult result, const char* call) {
+    constexpr uint64_t kFirst = 8;
+    if (result == VK_ERROR_DEVICE_LOST) {
+        const std::lock_guard order(memory_mutex);
+        if (counters.submissions - allocated_at < kFirst && bytes_now > budget / 10 * 9)
+            fail(Fault::device_lost,
+                 "The driver lost the device in %s, soon after it gave out memory: memory "
+                 "over-committed "
+                 "(%" PRIu64 " bytes of a budget of %" PRIu64 " are in use).",
+                 call, bytes_now, budget);
+    }
+    check_result(result, call);
 }
 
 bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
@@ -283,7 +297,7 @@ bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
     const VkResult result = vkWaitSemaphores(device, &wait_for, timeout_ns);
     if (result < 0)
         drain();
-    check_result(result, "vkWaitSemaphores");
+    check_submission(result, "vkWaitSemaphores");
     if (result == VK_TIMEOUT)
         return false;
     for (uint64_t seen = reached; seen < value && !reached.compare_exchange_weak(seen, value);) {
@@ -407,6 +421,10 @@ uint64_t Device::bytes_in(Arena arena) const {
 uint64_t Device::bytes_now() const { return impl_->bytes_now; }
 uint64_t Device::bytes_peak() const { return impl_->bytes_peak; }
 uint64_t Device::budget_bytes() const { return impl_->budget; }
+void Device::set_budget(uint64_t bytes) {
+    const std::lock_guard lock(impl_->memory_mutex);
+    impl_->budget = std::min(bytes, impl_->info.free_bytes);
+}
 uint64_t Device::validation_messages() const { return impl_->messages; }
 
 void Device::wait_idle() { impl_->wait(impl_->last_value); }

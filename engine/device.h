@@ -25,6 +25,8 @@ struct DeviceInfo {
     std::string type;          // discrete, integrated, virtual, cpu, other
     std::string api_version;   // "1.3.230"
     uint64_t memory_bytes = 0; // of the largest device-local heap
+    uint64_t free_bytes =
+        0;  // of them, what the system leaves to us now, where it says so; else all
     uint32_t queue_family = 0; // that we take
     Capabilities capabilities;
     std::string unusable;      // why we cannot run on it; empty = usable
@@ -105,6 +107,8 @@ public:
     uint64_t bytes_now() const;
     uint64_t bytes_peak() const;
     uint64_t budget_bytes() const;  // what all our allocations together may take
+    // What they may take from now on, at most what the device has. What is allocated already stays.
+    void set_budget(uint64_t bytes);
 
     // Messages of the validation layers so far; 0 when they are off.
     uint64_t validation_messages() const;

@@ -114,6 +114,7 @@ struct Device::Impl {
     uint64_t bytes_now = 0;
     uint64_t bytes_peak = 0;
     uint64_t budget = 0;
+    uint64_t allocated_at = 0;  // submissions before the last allocation
 
     ~Impl();
 
@@ -129,6 +130,9 @@ struct Device::Impl {
     void settle() noexcept;
 
 private:
+    // The result of a submission or of waiting for one. RADV gives out more memory than there is
+    // and loses the device when submissions that follow need all of it: then the message says so.
+    void check_submission(VkResult result, const char* call);
     void drain();  // waits for the queue; there is nobody to tell that it cannot
 };
 

@@ -54,6 +54,19 @@ bool has_conditional_rendering(VkPhysicalDevice physical) {
     return conditional.conditionalRendering;
 }
 
+// What the system would let us take of a heap now, besides what other programs have.
+uint64_t free_bytes(VkPhysicalDevice physical, uint32_t heap, uint64_t heap_bytes) {
+    if (!has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME))
+        return heap_bytes;
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                                             &budget};
+    vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+    const uint64_t bytes = budget.heapBudget[heap];
+    return bytes > 0 ? std::min(bytes, heap_bytes) : heap_bytes;
+}
+
 const char* type_name(VkPhysicalDeviceType type) {
     switch (type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
@@ -296,11 +309,19 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
                                    VK_API_VERSION_MINOR(core.apiVersion),
                                    VK_API_VERSION_PATCH(core.apiVersion));
     info.memory_bytes = 0;
+    uint32_t heap = 0;
     // By the types, since a driver without hardware lists heaps that nothing can be taken from.
-    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i)
-        if (memory.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT)
-            info.memory_bytes =
-                std::max(info.memory_bytes, memory.memoryHeaps[memory.memoryTypes[i].heapIndex].size);
+    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+        const uint32_t at = memory.memoryTypes[i].heapIndex;
+        if ((memory.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) &&
+            memory.memoryHeaps[at].size > info.memory_bytes) {
+            info.memory_bytes = memory.memoryHeaps[at].size;
+            heap = at;
+        }
+    }
+    info.free_bytes = info.memory_bytes;
+    if (core.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU)
+        info.free_bytes = free_bytes(physical, heap, info.memory_bytes);
     info.unusable = why_unusable(core, v12, v13, compute);
 
     Capabilities& caps = info.capabilities;

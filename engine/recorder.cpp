@@ -4,11 +4,13 @@
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "engine/buffer_impl.h"
 #include "engine/device_impl.h"
 #include "engine/error.h"
 #include "engine/pipeline_impl.h"
+#include "engine/weight_stream.h"
 
 namespace olivine {
 namespace {
@@ -46,6 +48,7 @@ Grid folded(uint32_t groups) {
 struct Plan::Impl {
     Device* device{};
     std::vector<VkCommandBuffer> slices;
+    std::vector<const WeightGroup*> groups;  // what each needs, or null
     std::vector<Handle<VkDescriptorPool, vkDestroyDescriptorPool>> pools;
     uint32_t sets_left = 0;
     Handle<VkQueryPool, vkDestroyQueryPool> queries;
@@ -65,6 +68,7 @@ struct Plan::Impl {
     std::shared_ptr<Trace> trace;
     std::vector<Mark> marks;
 
+    const WeightGroup* group_after(size_t slice) const;
     std::vector<double> ticks() const;  // in seconds from the first
     void tell(double waited_since) const;
 
@@ -86,6 +90,16 @@ Plan::Plan() = default;
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
+
+// The next that a slice behind this one needs, around the end of the plan, as it may be run again.
+// Null: none.
+const WeightGroup* Plan::Impl::group_after(size_t slice) const {
+    for (size_t i = 1; i < groups.size(); ++i)
+        if (const WeightGroup* group = groups[(slice + i) % groups.size()];
+            group && group != groups[slice])
+            return group;
+    return nullptr;
+}
 
 // Timestamps of the last submission: of its begin, after each mark, of its end. Empty without.
 std::vector<double> Plan::Impl::ticks() const {
@@ -130,6 +144,7 @@ void Plan::Impl::tell(double waited_since) const {
 }
 
 uint64_t Plan::submit(uint32_t times) {
+    assert(std::ranges::all_of(impl_->groups, [](const WeightGroup* group) { return !group; }));
     const std::shared_ptr<Trace>& trace = impl_->trace;
     const double begin = trace ? trace->now() : 0;
     impl_->last_value = impl_->device->impl().submit(impl_->slices, times);
@@ -141,18 +156,28 @@ uint64_t Plan::submit(uint32_t times) {
 void Plan::run(const std::function<bool()>& cancelled) {
     Device::Impl& device = impl_->device->impl();
     const double begin = impl_->trace ? impl_->trace->now() : 0;
+    using Clock = std::chrono::steady_clock;
     uint64_t previous = 0;
-    auto done = std::chrono::steady_clock::now();
+    Clock::time_point done = Clock::now(), submitted = done, submitted_before = done;
+    bool copied = false;  // since `previous` was submitted
     impl_->slice_seconds.clear();
     const auto wait = [&] {
+        const bool over = copied && device.wait(previous, 0);
         device.wait(previous);
-        const auto now = std::chrono::steady_clock::now();
-        impl_->slice_seconds.push_back(std::chrono::duration<double>(now - done).count());
+        const Clock::time_point now = Clock::now(), began = std::max(done, submitted_before);
+        impl_->slice_seconds.push_back(over ? 0
+                                            : std::chrono::duration<double>(now - began).count());
         done = now;
     };
-    for (VkCommandBuffer slice : impl_->slices) {
-        const uint64_t value = device.submit({slice}, 1);
+    for (size_t i = 0; i < impl_->slices.size(); ++i) {
+        const WeightGroup* group = impl_->groups[i];
+        if (group && group->stream->fetch(*group))
+            copied = true;
+        submitted_before = std::exchange(submitted, Clock::now());
+        const uint64_t value = device.submit({impl_->slices[i]}, 1);
         impl_->last_value = value;
+        if (group)
+            group->stream->used(*group, value);
         if (previous)
             wait();
         previous = value;
@@ -160,7 +185,10 @@ void Plan::run(const std::function<bool()>& cancelled) {
             device.wait(value);
             fail(Fault::cancelled, "The work is stopped on request.");
         }
+        const WeightGroup* next = impl_->group_after(i);
+        copied = next && next->stream->prefetch(*next, group);
     }
+    submitted_before = submitted;
     wait();
     if (impl_->trace)
         impl_->tell(begin);
@@ -199,7 +227,7 @@ public:
             VK(vkCreateQueryPool(handle, &info, nullptr, &pool));
             plan_.queries = {handle, pool};
         }
-        begin_slice();
+        begin_slice(nullptr);
         if (plan_.queries.get()) {
             vkCmdResetQueryPool(commands(), plan_.queries.get(), 0,
                                 static_cast<uint32_t>(plan.trace ? operations : 0) + 2);
@@ -285,9 +313,9 @@ public:
         plan_.marks.push_back({name, bytes, static_cast<uint32_t>(plan_.slices.size())});
     }
 
-    void cut() {
+    void cut(const WeightGroup* group) {
         end_slice();
-        begin_slice();
+        begin_slice(group);
         // A plan that was submitted between the slices may use the scratch of the same operations.
         barrier();
         since_barrier_.clear();
@@ -354,7 +382,7 @@ private:
             device_.impl().end_conditional(commands());
     }
 
-    void begin_slice() {
+    void begin_slice(const WeightGroup* group) {
         VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
         allocate.commandPool = device_.impl().command_pool.get();
         allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
@@ -362,6 +390,7 @@ private:
         VkCommandBuffer buffer{};
         VK(vkAllocateCommandBuffers(device_.impl().device, &allocate, &buffer));
         plan_.slices.push_back(buffer);
+        plan_.groups.push_back(group);
         VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
         begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;  // chained without waiting
         VK(vkBeginCommandBuffer(buffer, &begin));
@@ -427,7 +456,17 @@ void Recorder::fill(const Slice& to, uint32_t word) {
 void Recorder::cut() {
     Command command{};
     command.kind = Command::cut;
+    command.group = group_;
     commands_.push_back(std::move(command));
+}
+
+void Recorder::need(const WeightGroup* group) {
+    if (!group || group == group_)
+        return;
+    group_ = group;
+    if (commands_.empty() || commands_.back().kind != Command::cut)
+        cut();
+    commands_.back().group = group;
 }
 
 void Recorder::only_if(const Slice& word) {
@@ -473,7 +512,7 @@ Plan Recorder::finish() {
     for (const Command& command : commands_) {
         const std::array<Slice, 8>& slices = command.slices;
         switch (command.kind) {
-        case Command::cut: writer.cut(); break;
+        case Command::cut: writer.cut(command.group); break;
         case Command::only_if: writer.only_if(slices[0]); break;
         case Command::copy: {
             writer.access(slices[0], true, false);

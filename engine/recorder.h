@@ -15,6 +15,8 @@
 
 namespace olivine {
 
+struct WeightGroup;  // engine/weight_stream.h
+
 struct Grid {
     uint32_t x = 1, y = 1, z = 1;  // workgroups
 };
@@ -46,11 +48,14 @@ public:
 
     explicit operator bool() const { return impl_ != nullptr; }
 
-    // Submits every slice in one submission, and all of them `times` over. Returns the timeline value to
-    // wait for. Host cost: one vkQueueSubmit2, no allocation on the device, no recording.
+    // Submits every slice in one submission, and all of them `times` over. Returns the timeline
+    // value to wait for. Host cost: one vkQueueSubmit2, no allocation on the device, no recording.
+    // Not for a plan that needs weight groups.
     uint64_t submit(uint32_t times = 1);
-    // Submits slice by slice and waits for the end; between slices, at most one ahead of the device,
-    // asks `cancelled` and throws `cancelled` when it answers yes.
+    // Submits slice by slice and waits for the end; between slices, at most one ahead of the
+    // device, asks `cancelled` and throws `cancelled` when it answers yes. A slice that needs a
+    // weight group is submitted when the group is in its slot; while it runs, the next group of the
+    // plan is brought, at the end the first one for the next run.
     void run(const std::function<bool()>& cancelled = {});
     // Waits for a value that submit() returned. Throws device_lost.
     void wait(uint64_t value);
@@ -58,7 +63,8 @@ public:
     uint32_t dispatches() const;
     uint32_t barriers() const;
     uint32_t slices() const;
-    // Of the last run(): what each slice took, by the host's clock. Empty before the first.
+    // Of the last run(): what each slice took, by the host's clock, or 0 where it had ended while
+    // weights were still being copied for the next. Empty before the first.
     std::span<const double> slice_seconds() const;
     // Device time of the last finished submission, 0 without timestamps.
     double gpu_seconds() const;
@@ -107,6 +113,10 @@ public:
     void fill(const Slice& to, uint32_t word);
     // Ends a slice: what follows may be submitted later.
     void cut();
+    // Dispatches that follow read weights of this group, up to the next need(). Begins a slice
+    // where it is another one than before. Null, for weights that are always there, changes
+    // nothing.
+    void need(const WeightGroup* group);
     // Dispatches that follow are left out where the word is 0, up to only_if({}), before which nothing may
     // write it. Copies and fills run anyway; on devices without Capabilities::conditional, so do dispatches.
     void only_if(const Slice& word);
@@ -129,6 +139,7 @@ private:
         std::array<std::byte, 128> params{};  // push constants; fill: the word
         uint32_t params_bytes = 0;
         Grid grid;
+        const WeightGroup* group = nullptr;  // cut: what the slice after it needs
     };
     void dispatch(const Pipeline& pipeline, std::span<const Slice> buffers, const void* params,
                   size_t bytes, Grid grid, const Slice* indirect);
@@ -136,6 +147,7 @@ private:
     Device& device_;
     std::string label_;
     std::vector<Command> commands_;
+    const WeightGroup* group_ = nullptr;  // of the last need()
 };
 
 }  // namespace olivine

@@ -1,6 +1,5 @@
 #include "engine/upload.h"
 
-#include <cassert>
 #include <utility>
 
 namespace olivine {
@@ -11,13 +10,15 @@ std::span<std::byte> Uploader::stage(const Slice& to) {
     submit_pending();
     if (to.buffer->mapped())
         return {to.buffer->mapped() + to.offset, to.bytes};
-    assert(to.bytes <= kStagingBytes);
     lane_ = (lane_ + 1) % lanes_.size();
     Lane& lane = lanes_[lane_];
-    if (!lane.staging)
-        lane.staging = Buffer(device_, Arena::staging, kStagingBytes, HostAccess::mapped);
     if (lane.plan)
         lane.plan.wait(lane.value);
+    if (lane.staging.bytes() < to.bytes) {
+        lane.plan = {};
+        lane.staging = {};  // before the next, which the budget may not have room for beside it
+        lane.staging = Buffer(device_, Arena::staging, to.bytes, HostAccess::mapped);
+    }
     pending_ = to;
     return {lane.staging.mapped(), to.bytes};
 }

@@ -16,20 +16,18 @@ public:
     explicit Uploader(Device& device);
     Device& device() { return device_; }
 
-    // Host memory that stands for `to` until the next call on this object; the caller fills it whole.
-    // Where the device's memory is mapped it is that memory and nothing is copied.
-    // to.bytes must be at most kStagingBytes. Throws out_of_memory, device_lost. Should `to` go
-    // before the next call, because filling it fails, there must be none.
+    // Host memory that stands for `to` until the next call on this object; the caller fills it
+    // whole. Where the device's memory is mapped it is that memory and nothing is copied. Throws
+    // out_of_memory, device_lost. Should `to` go before the next call, because filling it fails,
+    // there must be none.
     std::span<std::byte> stage(const Slice& to);
 
     // Returns when everything staged has arrived. Without it the last slice does not arrive.
     void flush();
 
-    static constexpr uint64_t kStagingBytes = 16u << 20;
-
 private:
     struct Lane {
-        Buffer staging;
+        Buffer staging;  // as large as the largest slice so far
         Plan plan;
         uint64_t value = 0;
     };

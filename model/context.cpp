@@ -56,6 +56,16 @@ struct Layout {
 
 }  // namespace
 
+uint64_t Context::step_bytes(uint32_t rows, uint32_t steps, uint32_t vocab) {
+    constexpr uint64_t kRounding = 16 * 16;  // of the buffers
+    return 2 * rows * sizeof(shader::Row) + 2 * Layout(steps, vocab).total +
+           Advance::history_bytes(steps) + steps * (Sampling::kShards * 8 + 4) + kRounding;
+}
+
+uint64_t Context::lookup_bytes(uint32_t rows, DataType table, uint32_t hidden) {
+    return Matrix::bytes(table, rows, hidden) + rows * sizeof(shader::Row) + 32;
+}
+
 void validate(const SamplerOptions& options) {
     const auto check = [](const char* what, float value, float low, float high) {
         if (!(value >= low && value <= high))
@@ -297,10 +307,45 @@ void Context::load(uint32_t sequence, std::span<const int32_t> tokens,
 // Room in the cache for positions [begin, end) to be written.
 void Context::require(uint32_t sequence, uint32_t begin, uint32_t end) {
     cache_.reserve(sequence, begin, std::min(end, cache_.context()));
-    if (plans_generation_ != cache_.generation()) {
-        plans_.clear();
-        plans_generation_ = cache_.generation();
+    forget_old_plans();
+}
+
+// Those that were recorded before the cache has grown or weights have moved, and what they look
+// rows up in.
+void Context::forget_old_plans() {
+    const uint32_t generation = cache_.generation() + model_.generation();
+    if (plans_generation_ == generation)
+        return;
+    plans_.clear();
+    looked_up_ = {};
+    look_up_rows_ = {};
+    if (model_.residency().streams) {
+        Device& device = model_.device();
+        const MatrixPart part{model_.weights().embed_tokens.type(),
+                              std::max(cache_.max_chunk(), step_rows_)};
+        looked_up_ = Matrix(device, std::span(&part, 1), model_.config().hidden_size, Home::mapped);
+        look_up_rows_ =
+            Buffer(device, Arena::activations, part.rows * sizeof(shader::Row), HostAccess::mapped);
+        for (uint32_t i = 0; i < part.rows; ++i)
+            look_up_rows_.as<shader::Row>()[i].token = i;
     }
+    plans_generation_ = generation;
+}
+
+// Before a step whose embedding is not on the device. No other may be running.
+void Context::look_up(std::span<const shader::Row> rows) {
+    if (!model_.residency().streams)
+        return;
+    std::vector<uint32_t> tokens;
+    for (const shader::Row& row : rows)
+        tokens.push_back(row.token);
+    model_.weights().embed_tokens.gather(tokens, looked_up_);
+}
+
+void Context::set_table(StepRows& step) const {
+    const bool streams = model_.residency().streams;
+    step.table = streams ? &looked_up_ : &model_.weights().embed_tokens;
+    step.table_rows = streams ? look_up_rows_.slice() : step.rows;
 }
 
 Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence) {
@@ -320,9 +365,10 @@ Plan& Context::prefill_plan(uint32_t rows, bool picture, bool last_logits, uint3
     Recorder recorder(model_.device(), "prefill");
     const uint64_t row_bytes = rows * sizeof(shader::Row);
     recorder.copy(host_rows_.slice(0, row_bytes), rows_.slice(0, row_bytes));
-    record_forward(recorder, model_, cache_,
-                   {.rows = rows_.slice(0, row_bytes), .embed = !picture, .layers_a_slice = 1, .fine = fine},
-                   activations(rows), scratch_);
+    StepRows step{.rows = rows_.slice(0, row_bytes), .layers_a_slice = 1, .fine = fine};
+    if (!picture)
+        set_table(step);
+    record_forward(recorder, model_, cache_, step, activations(rows), scratch_);
     if (last_logits) {
         const uint64_t bytes = uint64_t{activations_.normed.stride} * 4;
         const Slice& normed = activations_.normed.slice;
@@ -393,10 +439,11 @@ Plan& Context::decode_plan(uint32_t rows) {
         return plan;
     Recorder recorder(model_.device(), "decode");
     recorder.only_if(running_.slice());  // where it ends a chain of steps early
-    const StepRows step{.rows = decode_rows_.slice(),
-                        .decode = true,
-                        .grid = grid_.slice(),
-                        .layers_a_slice = slices_.layers_a_slice()};
+    StepRows step{.rows = decode_rows_.slice(),
+                  .decode = true,
+                  .grid = grid_.slice(),
+                  .layers_a_slice = slices_.layers_a_slice()};
+    set_table(step);
     record_forward(recorder, model_, cache_, step, activations(rows), scratch_);
     model_.ops().linear.record(recorder, model_.weights().head(), activations_.normed.first(rows),
                                logits_.first(rows), Epilogue::none,
@@ -468,6 +515,8 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
         const uint32_t last_visible = picture ? begin + count - 1 : begin + i;
         rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, sequence, last_visible};
     }
+    if (!picture)
+        look_up({rows, count});
     wrote(sequence, begin + count);
     has_logits_[sequence] = false;
     plan.run(cancelled);
@@ -484,6 +533,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
 void Context::head(uint32_t first, uint32_t count) {
     assert(count <= kHeadRows);
     has_logits_.assign(sequences_, false);
+    forget_old_plans();
     head_plan(first, count).run();
 }
 
@@ -633,10 +683,11 @@ void Context::run_chain(uint32_t expected) {
         at.push_back({static_cast<uint32_t>(each.drawn), position, each.sequence, position});
         longest = std::max(longest, position);
     }
-    // A trace tells of single steps.
-    const uint32_t times = model_.device().trace() || slices_.layers_a_slice() > 0
-                               ? 1
-                               : std::min({expected, chain_.steps(), context() - longest});
+    // A trace tells of single steps; a step that streams has its tokens looked up by the host.
+    const uint32_t times =
+        model_.device().trace() || slices_.layers_a_slice() > 0 || model_.residency().streams
+            ? 1
+            : std::min({expected, chain_.steps(), context() - longest});
     for (const shader::Row& row : at) {
         require(row.sequence, row.position, row.position + times);
         wrote(row.sequence, row.position + times);
@@ -651,6 +702,7 @@ void Context::run_chain(uint32_t expected) {
     } else if (std::any_of(decoding_.begin(), decoding_.end(), std::mem_fn(&Decoding::at_stop))) {
         set_running();  // the caller goes on all the same
     }
+    look_up(at);
     const auto begin = std::chrono::steady_clock::now();
     run_and_read(plan, rows, times);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -689,6 +741,7 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     Plan& plan = decode_plan(count);
     laid_out_ = false;
     lay_out(rows, at);
+    look_up(at);
     run_and_read(plan, count, 1);
     const std::vector<uint32_t> ids = std::move(ahead_);
     ahead_.clear();

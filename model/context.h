@@ -17,6 +17,7 @@ namespace olivine {
 namespace shader {
 struct Row;  // shaders/params.h
 }
+struct StepRows;  // model/forward.h
 
 // How ids are drawn. Order: penalty, temperature, top-k, top-p, min-p; ties go to the lower id.
 struct SamplerOptions {
@@ -140,6 +141,11 @@ public:
     // Host time spent in step() outside of waiting for the device, in seconds, and how many steps.
     double host_seconds() const { return host_seconds_; }
 
+    // Device bytes of a step's small buffers, for `rows` tokens of a prompt or `steps` of decoding.
+    static uint64_t step_bytes(uint32_t rows, uint32_t steps, uint32_t vocab);
+    // And of what rows are looked up in where the embedding is not on the device.
+    static uint64_t lookup_bytes(uint32_t rows, DataType table, uint32_t hidden);
+
     // Forgets what is recorded, for a trace to begin or to end.
     void record_anew() { plans_.clear(); }
     // Fills the cache of every sequence with random values and takes this one's for `length` tokens, to
@@ -175,6 +181,9 @@ private:
     const Checkpoint* checkpoint(uint32_t sequence, uint32_t length) const;
     void restore(uint32_t sequence, const Checkpoint& from);
     void forget_oldest();
+    void forget_old_plans();
+    void look_up(std::span<const shader::Row> rows);
+    void set_table(StepRows& step) const;
     Plan& prefill_plan(uint32_t rows, bool picture, bool last_logits, uint32_t sequence);
     void place_picture(int32_t id);
     Plan& head_plan(uint32_t first, uint32_t count);
@@ -192,7 +201,7 @@ private:
     Model& model_;
     uint32_t sequences_, step_rows_;
     KvCache cache_;
-    uint32_t plans_generation_ = 0;
+    uint32_t plans_generation_ = UINT32_MAX;  // of the cache and the model together
     std::map<PlanKey, Plan> plans_;
     Pace pace_;
     std::vector<std::vector<int32_t>> held_;
@@ -208,6 +217,10 @@ private:
     Activations activations_;
     Activation logits_, head_input_;
     AttentionScratch scratch_;
+    // Where the weights stream: the embedding's rows of a step's tokens, one after the other, and
+    // their numbers, as shader::Row.
+    Matrix looked_up_;
+    Buffer look_up_rows_;
     Buffer host_rows_, rows_, decode_rows_, grid_, params_, seen_, allowed_, peaks_, chosen_, history_,
         stops_, running_, host_layout_;
 

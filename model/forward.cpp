@@ -19,8 +19,8 @@ void record_forward(Recorder& recorder, Model& model, const KvCache& cache, cons
             recorder.cut();
     };
 
-    if (step.embed)
-        ops.embed.record(recorder, weights.embed_tokens, step.rows, a.stream, config.embed_scale,
+    if (step.table)
+        ops.embed.record(recorder, *step.table, step.table_rows, a.stream, config.embed_scale,
                          weights.first_norm, a.normed, eps);
     else
         ops.rms_norm.record(recorder, a.stream, weights.first_norm, a.normed, eps);

@@ -9,7 +9,10 @@ namespace olivine {
 // Where a recorded step finds its rows.
 struct StepRows {
     Slice rows;            // shader::Row
-    bool embed = true;     // else activations.stream holds the rows' input: a picture's soft tokens
+    // Where each row's token is looked up, and as which row of it (shader::Row). Null:
+    // activations.stream holds the rows' input, a picture's soft tokens.
+    const Matrix* table = nullptr;
+    Slice table_rows;
     bool decode = false;   // one row a sequence; else consecutive rows of one sequence
     Slice grid;            // attention's indirect grid, decode only
     uint32_t layers_a_slice = 0;  // after so many it can be stopped, and others get the device; 0 = nowhere

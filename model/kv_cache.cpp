@@ -112,6 +112,37 @@ void KvCache::make_pieces() {
     }
 }
 
+// Makes a buffer larger, of which the first bytes are kept.
+void KvCache::grow(Buffer& buffer, uint64_t kept, uint64_t bytes) {
+    const uint64_t before = buffer.bytes();
+    if (before >= bytes)
+        return;
+    try {
+        Buffer larger(device_, Arena::kv, bytes);
+        if (kept > 0) {
+            Recorder recorder(device_, "grow");
+            recorder.copy(buffer.slice(0, kept), larger.slice(0, kept));
+            recorder.finish().run();
+        }
+        buffer = std::move(larger);
+        return;
+    } catch (const Error& error) {  // there may be room for the larger one alone
+        if (error.fault() != Fault::out_of_memory || kept == 0)
+            throw;
+    }
+    std::vector<std::byte> waiting(kept);
+    read(device_, buffer.slice(0, kept), waiting);
+    buffer = {};
+    try {
+        buffer = Buffer(device_, Arena::kv, bytes);
+    } catch (const Error&) {  // or not: then it stays as it was
+        buffer = Buffer(device_, Arena::kv, before);
+        write(device_, buffer.slice(0, kept), waiting);
+        throw;
+    }
+    write(device_, buffer.slice(0, kept), waiting);
+}
+
 // Layer by layer, so that no more than one layer is there twice. Where memory does not suffice, those
 // that have grown stay so.
 void KvCache::grow(Pool& pool, uint32_t pages) {
@@ -120,23 +151,12 @@ void KvCache::grow(Pool& pool, uint32_t pages) {
     const uint32_t capacity = std::min((wanted + kGrowthPages - 1) / kGrowthPages * kGrowthPages, most);
     const uint64_t bytes = slots(pool, capacity) * slot_bytes_;
     const uint64_t kept = slots(pool, pool.capacity) * slot_bytes_;
-    const auto grow_one = [&](Buffer& buffer) {
-        if (buffer.bytes() >= bytes)
-            return;
-        Buffer larger(device_, Arena::kv, bytes);
-        if (kept > 0) {
-            Recorder recorder(device_, "grow");
-            recorder.copy(buffer.slice(0, kept), larger.slice(0, kept));
-            recorder.finish().run();
-        }
-        buffer = std::move(larger);
-    };
     ++generation_;  // also when it ends early
     for (uint32_t i = 0; i < layers_.size(); ++i) {
         if (!config_.global_layers[i])
             continue;
-        grow_one(pool.keys[i]);
-        grow_one(pool.values[i]);
+        grow(pool.keys[i], kept, bytes);
+        grow(pool.values[i], kept, bytes);
     }
     pool.capacity = capacity;
     pool.users.resize(capacity);

@@ -67,6 +67,7 @@ private:
     uint32_t pages_each(const Pool& pool) const;  // of a sequence, at most
     uint64_t slots(const Pool& pool, uint32_t pages) const;
     void add_pools();
+    void grow(Buffer& buffer, uint64_t kept, uint64_t bytes);
     void grow(Pool& pool, uint32_t pages);
     void copy_pages(const Pool& pool, const std::vector<std::pair<uint32_t, uint32_t>>& from_to);
     void write_table(const Pool& pool, uint32_t sequence, const std::vector<uint32_t>& own);

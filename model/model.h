@@ -13,6 +13,7 @@
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/device_check.h"
+#include "model/residency.h"
 #include "model/sizes.h"
 #include "model/vision.h"
 #include "model/weights.h"
@@ -22,6 +23,11 @@ namespace olivine {
 class Context;
 
 struct ModelOptions {
+    // What the device must have room for besides the weights: if that is not so, as many of them as
+    // are too much are kept by the host and streamed in every pass (model/residency.h).
+    ContextOptions context;
+    bool pictures = false;  // and for the picture encoder, which else finds room when it comes
+    uint64_t others = 0;    // and bytes of what else is to come, such as another model
     Progress progress;                 // while loading
     std::optional<DeviceCheck> check;  // none: the device is trusted, and rungs are the best it has
 };
@@ -33,6 +39,19 @@ public:
     Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
     // A random model of a published size, made on the device.
     Model(Device& device, const Config& config, DataType type, const ModelOptions& options = {});
+
+    // How much device memory may be taken from now on. Less of it makes resident weights streamed
+    // ones, more the reverse; contexts then record anew, and what is drawn stays the same. To be
+    // called between steps, also from a Generator's callbacks. Throws out_of_memory with all
+    // numbers when even streaming does not fit, leaving everything as it was; out_of_memory or
+    // device_lost when the driver fails, after which the model does not run.
+    void set_budget(uint64_t bytes);
+    const Residency& residency() const { return residency_; }
+    // Null where everything is resident.
+    WeightStream* stream() { return stream_.get(); }
+    // Goes up when weights have moved: plans recorded before are void. Throws internal where they
+    // have not arrived.
+    uint32_t generation() const;
 
     Device& device() const { return device_; }
     Ops& ops() { return ops_; }
@@ -55,13 +74,26 @@ public:
                                bool last_only, uint32_t chunk = 0, const Cancelled& cancelled = {});
 
 private:
+    Model(Device& device, const Config& config, const ModelBytes& bytes,
+          const ModelOptions& options);
+    void finish_loading();
+    void fit(uint64_t budget, uint64_t others);
+    void start_stream();
+
     Device& device_;
     Ops ops_;
     Config config_;
     const Checkpoint* checkpoint_ = nullptr;  // null: random weights
     DataType random_type_ = DataType::f32;
     std::optional<DeviceCheck> check_;
+    ModelBytes bytes_;
+    ContextOptions context_;
+    bool pictures_;    // the encoder is among the others
+    uint64_t others_;  // device bytes besides the model's and its context's
+    Residency residency_;
+    uint32_t generation_ = 0;
     Weights weights_;
+    std::unique_ptr<WeightStream> stream_;
     std::unique_ptr<Vision> vision_;
     RopeTable rope_global_, rope_local_;
 };

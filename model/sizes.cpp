@@ -1,6 +1,8 @@
 #include "model/sizes.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/ops/ops.h"
@@ -25,7 +27,14 @@ uint64_t kv_bytes(const Config& config, const ContextOptions& options) {
     return slots * slot * options.sequences;
 }
 
-uint64_t rope_bytes(const Config& config) { return 2 * RopeTable::bytes(config.head_dim, kMostPositions); }
+// Tables of pages, and what global layers need where the device cannot bind one whole: any binds 128 MiB.
+uint64_t page_bytes(const ContextOptions& options, const HeadShape& shape, uint32_t context, uint32_t rows) {
+    constexpr uint64_t kEachBinds = 128u << 20, kMostTables = 1u << 20;
+    const uint64_t slots = uint64_t{options.sequences} * paged_slots(context, options.sequences);
+    const bool whole = slots * shape.kv_heads * kv_head_bytes(options.kv, shape) <= kEachBinds;
+    return (slots / KvLayer::kPage + options.sequences + 64) * 4 +
+           (whole ? 0 : Attention::carried_bytes(shape, rows) + kMostTables);
+}
 
 uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
     const uint32_t context = context_length(config, options.context);
@@ -40,13 +49,17 @@ uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
            Activation::bytes_of(std::max(steps, Context::kHeadRows), config.vocab_size) +
            Activation::bytes_of(Context::kHeadRows, config.hidden_size) +
            Linear::scratch_bytes(rows, widest_linear(config)) +
-           Attention::parts_bytes(shape, steps) +
-           steps * uint64_t{Sampling::mask_words(config.vocab_size)} * 8;
+           Attention::parts_bytes(shape, steps) + Attention::arrivals_bytes(shape, steps) +
+           page_bytes(options, shape, context, rows) + Context::step_bytes(rows, steps, config.vocab_size);
 }
 
-ModelBytes with_context(const Config& config, uint64_t matrices, const ContextOptions& options) {
-    ModelBytes bytes;
-    bytes.weights = matrices + norm_bytes(config) + rope_bytes(config);
+ModelBytes with_context(ModelBytes bytes, const Config& config, const ContextOptions& options) {
+    const auto table = [&](DataType type) {
+        return Matrix::bytes(type, config.vocab_size, config.hidden_size);
+    };
+    bytes.weights = std::accumulate(bytes.layers.begin(), bytes.layers.end(), norm_bytes(config)) +
+                    2 * RopeTable::bytes(config.head_dim, kMostPositions) +
+                    table(bytes.table) + (config.tied_head ? 0 : table(bytes.head));
     bytes.kv = kv_bytes(config, options);
     bytes.scratch = scratch_bytes(config, options);
     return bytes;
@@ -90,46 +103,26 @@ uint32_t paged_slots(uint32_t context, uint32_t sequences) {
 ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options) {
     const uint32_t qkv = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim;
     const LayerTypes types{{{type, qkv}}, type, type, type};
-    const uint64_t matrices = Matrix::bytes(type, config.vocab_size, config.hidden_size) +
-                              config.num_layers * layer_bytes(config, types);
-    ModelBytes bytes = with_context(config, matrices, options);
+    ModelBytes bytes;
+    bytes.layers.assign(config.num_layers, layer_bytes(config, types));
+    bytes.table = bytes.head = type;
     bytes.vision = vision_weight_bytes(config, type) + Vision::scratch_bytes(config);
-    return bytes;
+    return with_context(std::move(bytes), config, options);
 }
 
 ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options) {
     const Config& config = checkpoint.config();
-    const auto table = [&](const char* name) {
-        return Matrix::bytes(checkpoint.find(name)->type, config.vocab_size, config.hidden_size);
-    };
-    uint64_t matrices = table("embed_tokens.weight");
-    if (!config.tied_head)
-        matrices += table("lm_head.weight");
+    ModelBytes bytes;
     for (uint32_t i = 0; i < config.num_layers; ++i)
-        matrices += layer_bytes(config, layer_types(checkpoint, i));
-    ModelBytes bytes = with_context(config, matrices, options);
+        bytes.layers.push_back(layer_bytes(config, layer_types(checkpoint, i)));
+    bytes.table = checkpoint.find("embed_tokens.weight")->type;
+    bytes.head = config.tied_head ? bytes.table : checkpoint.find("lm_head.weight")->type;
     bytes.vision = vision_weight_bytes(checkpoint) + Vision::scratch_bytes(config);
-    return bytes;
+    return with_context(std::move(bytes), config, options);
 }
 
-uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
-                         uint64_t budget, const std::function<uint64_t(uint32_t)>& beside) {
-    const auto fits = [&](uint32_t context) {
-        ContextOptions trial = options;
-        trial.context = context;
-        return weight_bytes + kv_bytes(config, trial) + scratch_bytes(config, trial) +
-                   (beside ? beside(context) : 0) <=
-               budget;
-    };
-    uint32_t low = 0, high = config.max_positions;  // low fits or is 0
-    while (low < high) {
-        const uint32_t middle = low + (high - low + 1) / 2;
-        if (fits(middle))
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
+ModelBytes model_bytes(ModelBytes bytes, const Config& config, const ContextOptions& options) {
+    return with_context(std::move(bytes), config, options);
 }
 
 }  // namespace olivine

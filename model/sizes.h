@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "engine/data_type.h"
 #include "engine/ops/kv_layer.h"
@@ -45,6 +46,9 @@ constexpr uint32_t step_rows(const ContextOptions& options) {
 
 struct ModelBytes {
     uint64_t weights = 0;  // packed on the device, norms and RoPE tables included
+    std::vector<uint64_t> layers;  // of them, the matrices of each layer
+    DataType table = DataType::f32,
+             head = DataType::f32;  // the embedding's rows and the head's: one if tied
     uint64_t kv = 0;       // when every sequence is full
     uint64_t scratch = 0;  // activations, logits, step buffers
     uint64_t vision = 0;   // of the picture encoder, from the first picture on; not in the total
@@ -55,6 +59,8 @@ struct ModelBytes {
 ModelBytes model_bytes(const Config& config, DataType type, const ContextOptions& options);
 // Weights as a checkpoint stores them.
 ModelBytes model_bytes(const Checkpoint& checkpoint, const ContextOptions& options);
+// The same weights with another context.
+ModelBytes model_bytes(ModelBytes bytes, const Config& config, const ContextOptions& options);
 
 // Longest sum of a layer's matrix multiplies.
 uint32_t widest_linear(const Config& config);
@@ -63,10 +69,5 @@ uint32_t widest_linear(const Config& config);
 uint32_t ring_slots(const Config& config, uint32_t context);
 // In a global one: the context, in whole pages where sequences may share them.
 uint32_t paged_slots(uint32_t context, uint32_t sequences);
-
-// Longest context whose total stays within `budget` bytes; 0 when not even one position fits.
-// beside: bytes of what else has a context of that length, such as a draft model.
-uint32_t longest_context(const Config& config, uint64_t weight_bytes, const ContextOptions& options,
-                         uint64_t budget, const std::function<uint64_t(uint32_t context)>& beside = {});
 
 }  // namespace olivine

@@ -62,7 +62,7 @@ Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors,
     const std::vector<uint64_t>& shape = (*tensors.begin())->shape;
     for (size_t i = 1; i < shape.size(); ++i)
         cols *= shape[i];
-    Matrix result(device_, parts, static_cast<uint32_t>(cols));
+    Matrix result(device_, parts, static_cast<uint32_t>(cols), home_, most_rows_);
     result.upload(uploader_, sources, order);
     return result;
 }

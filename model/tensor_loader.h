@@ -34,6 +34,11 @@ public:
     TensorLoader(Device& device, const Checkpoint& checkpoint, const Progress& progress,
                  uint64_t total_bytes);
 
+    // Where the matrices that follow are kept, and the most rows of a piece: see Matrix.
+    void keep_in(Home home, uint32_t most_rows = UINT32_MAX) {
+        home_ = home;
+        most_rows_ = most_rows;
+    }
     // Matrices of the same width, their rows in that order. A tensor of more than two dimensions is
     // a matrix of [first dimension][all others].
     Matrix matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
@@ -50,6 +55,7 @@ public:
 
     // Returns when everything has arrived on the device.
     void flush() { uploader_.flush(); }
+    Uploader& uploader() { return uploader_; }
 
 private:
     RowSource source(const TensorInfo& tensor);
@@ -59,6 +65,8 @@ private:
     const Checkpoint& checkpoint_;
     const Progress& progress_;
     Uploader uploader_;
+    Home home_ = Home::device;
+    uint32_t most_rows_ = UINT32_MAX;
     uint64_t total_ = 0, done_ = 0;
 };
 

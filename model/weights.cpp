@@ -13,7 +13,19 @@ std::string layer_name(uint32_t layer, const char* tensor) {
     return "layers." + std::to_string(layer) + "." + tensor + ".weight";
 }
 
-void load(TensorLoader& loader, const Checkpoint& checkpoint, Weights& weights) {
+// The first rows of a head whose pieces have images.
+void enter_head(Uploader& uploader, Weights& weights, const Residency& residency) {
+    Matrix& head = weights.head();
+    // The images of an embedding's rows stay, for the host looks tokens up in them.
+    const bool table = &head == &weights.embed_tokens;
+    for (size_t i = 0; i < head.pieces().size(); ++i)
+        if (const MatrixPiece& piece = head.pieces()[i];
+            piece.first_row + piece.rows <= residency.head_rows)
+            head.enter_device(uploader, i, table && residency.streams);
+}
+
+void load(TensorLoader& loader, const Checkpoint& checkpoint, const Residency& residency,
+          Weights& weights) {
     const Config& config = checkpoint.config();
     const uint64_t hidden = config.hidden_size, inter = config.intermediate_size;
     const uint64_t q_rows = uint64_t{config.num_heads} * config.head_dim;
@@ -31,13 +43,18 @@ void load(TensorLoader& loader, const Checkpoint& checkpoint, Weights& weights) 
         return checkpoint.tensor(layer_name(layer, name), {rows, cols});
     };
 
+    if (residency.streams)
+        loader.keep_in(Home::host, residency.group_rows);
     const TensorInfo& table = checkpoint.tensor("embed_tokens.weight", {config.vocab_size, hidden});
     weights.embed_tokens = loader.matrix({&table}, table.type);
     if (!config.tied_head) {
         const TensorInfo& head = checkpoint.tensor("lm_head.weight", {config.vocab_size, hidden});
         weights.lm_head = loader.matrix({&head}, head.type);
     }
+    if (residency.streams)
+        enter_head(loader.uploader(), weights, residency);
     for (uint32_t i = 0; i < config.num_layers; ++i) {
+        loader.keep_in(i < residency.layers ? Home::device : Home::host);
         const LayerTypes types = layer_types(checkpoint, i);
         LayerWeights layer;
         layer.qkv_proj = loader.matrix({&projection(i, "self_attn.q_proj", q_rows, hidden),
@@ -105,12 +122,71 @@ LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer) {
             .down_proj = type({"mlp.down_proj"})};
 }
 
-Weights load_weights(Device& device, const Checkpoint& checkpoint, const Progress& progress) {
+Weights load_weights(Device& device, const Checkpoint& checkpoint, const Residency& residency,
+                     const Progress& progress) {
     Weights weights;
     weights.norms = std::make_unique<VectorArena>(device, norm_bytes(checkpoint.config()));
     TensorLoader loader(device, checkpoint, progress, checkpoint.weight_bytes());
-    load(loader, checkpoint, weights);
+    load(loader, checkpoint, residency, weights);
     return weights;
+}
+
+std::vector<std::vector<StreamedPiece>> Weights::groups(const Residency& residency) {
+    std::vector<std::vector<StreamedPiece>> groups;
+    if (!residency.streams)
+        return groups;
+    for (size_t i = residency.layers; i < layers.size(); ++i) {
+        std::vector<StreamedPiece>& group = groups.emplace_back();
+        for (Matrix* matrix : layers[i].matrices())
+            for (size_t piece = 0; piece < matrix->pieces().size(); ++piece)
+                group.push_back({matrix, piece});
+    }
+    for (size_t i = 0; i < head().pieces().size(); ++i)
+        if (const MatrixPiece& piece = head().pieces()[i];
+            piece.first_row + piece.rows > residency.head_rows)
+            groups.push_back({{&head(), i}});
+    return groups;
+}
+
+std::vector<Matrix*> Weights::leaving(const Residency& from, const Residency& to) {
+    std::vector<Matrix*> list = {&embed_tokens};
+    if (lm_head.rows() > 0)
+        list.push_back(&lm_head);
+    for (uint32_t i = to.layers; i < from.layers; ++i)
+        for (Matrix* matrix : layers[i].matrices())
+            list.push_back(matrix);
+    return list;
+}
+
+void Weights::make_images(Device& device, const Residency& from, const Residency& to) {
+    for (Matrix* matrix : leaving(from, to))
+        matrix->make_images(device);
+}
+
+void Weights::move(Device& device, const Residency& from, const Residency& to) {
+    for (Matrix* matrix : leaving(from, to))
+        matrix->leave_device();
+    const auto split = [&](Matrix& matrix) {
+        const MatrixPart part{matrix.type(), matrix.rows()};
+        Matrix anew(device, std::span(&part, 1), matrix.cols(), Home::host,
+                    to.streams ? to.group_rows : UINT32_MAX);
+        anew.copy_rows(matrix, 0);
+        matrix = std::move(anew);
+    };
+    if (from.streams != to.streams || from.group_rows != to.group_rows) {
+        split(embed_tokens);
+        if (lm_head.rows() > 0)
+            split(lm_head);
+    }
+    Uploader uploader(device);
+    for (uint32_t i = from.layers; i < to.layers; ++i)
+        for (Matrix* matrix : layers[i].matrices())
+            for (size_t piece = 0; piece < matrix->pieces().size(); ++piece)
+                matrix->enter_device(uploader, piece, false);
+    enter_head(uploader, *this, to);
+    if (lm_head.rows() > 0 && !to.streams)
+        for (size_t piece = 0; piece < embed_tokens.pieces().size(); ++piece)
+            embed_tokens.enter_device(uploader, piece, false);
 }
 
 Matrix random_matrix(Device& device, Ops& ops, DataType type, uint32_t rows, uint32_t cols,
@@ -124,7 +200,8 @@ Matrix random_matrix(Device& device, Ops& ops, DataType type, uint32_t rows, uin
     return result;
 }
 
-Weights random_weights(Device& device, Ops& ops, const Config& config, DataType type) {
+Weights random_weights(Device& device, Ops& ops, const Config& config, DataType type,
+                       const Residency& residency) {
     const uint32_t q_rows = config.num_heads * config.head_dim;
     const uint32_t kv_rows = config.num_kv_heads * config.head_dim;
     Weights weights;
@@ -136,13 +213,37 @@ Weights random_weights(Device& device, Ops& ops, const Config& config, DataType 
     const auto matrix = [&](uint32_t rows, uint32_t cols) {
         return random_matrix(device, ops, type, rows, cols, seed);
     };
-    weights.embed_tokens = matrix(config.vocab_size, config.hidden_size);
+    // Of the host, made on the device run by run.
+    const auto streamed = [&](uint32_t rows, uint32_t cols) {
+        const MatrixPart part{type, rows};
+        Matrix whole(device, std::span(&part, 1), cols, Home::host, residency.group_rows);
+        uint32_t run_seed = seed;
+        for (const MatrixPiece& piece : whole.pieces()) {
+            Matrix run = random_matrix(device, ops, type, piece.rows, cols, run_seed);
+            run.make_images(device);
+            whole.copy_rows(run, piece.first_row);
+        }
+        seed += 64;
+        return whole;
+    };
+    if (residency.streams) {
+        weights.embed_tokens = streamed(config.vocab_size, config.hidden_size);
+        Uploader uploader(device);
+        enter_head(uploader, weights, residency);
+    } else {
+        weights.embed_tokens = matrix(config.vocab_size, config.hidden_size);
+    }
     for (uint32_t i = 0; i < config.num_layers; ++i) {
         LayerWeights layer;
         layer.qkv_proj = matrix(q_rows + 2 * kv_rows, config.hidden_size);
         layer.o_proj = matrix(config.hidden_size, q_rows);
         layer.gate_up_proj = matrix(2 * config.intermediate_size, config.hidden_size);
         layer.down_proj = matrix(config.hidden_size, config.intermediate_size);
+        if (i >= residency.layers)
+            for (Matrix* each : layer.matrices()) {
+                each->make_images(device);
+                each->leave_device();
+            }
         layer.attention_norms = norms.put(zeros);
         layer.feedforward_norms = norms.put(zeros);
         if (config.qk_norm)

@@ -1,12 +1,15 @@
 // A model's weights on the device, named as in the published files.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
 #include "engine/matrix.h"
 #include "engine/ops/ops.h"
+#include "engine/weight_stream.h"
 #include "model/config.h"
+#include "model/residency.h"
 #include "model/tensor_loader.h"
 
 namespace olivine {
@@ -16,6 +19,7 @@ struct LayerWeights {
     Matrix o_proj;        // [hidden][heads * head_dim]
     Matrix gate_up_proj;  // [2 * intermediate][hidden]: gate and up rows alternate
     Matrix down_proj;     // [hidden][intermediate]
+    std::array<Matrix*, 4> matrices() { return {&qkv_proj, &o_proj, &gate_up_proj, &down_proj}; }
     // Norms are f32, as offsets from one. Those of a branch's end, [2][hidden]: what comes out of it, and
     // what the next one takes.
     Slice attention_norms;    // post_attention_layernorm, pre_feedforward_layernorm
@@ -32,6 +36,19 @@ struct Weights {
     std::unique_ptr<VectorArena> norms;  // what the norm slices point into
 
     const Matrix& head() const { return lm_head.rows() > 0 ? lm_head : embed_tokens; }
+    Matrix& head() { return lm_head.rows() > 0 ? lm_head : embed_tokens; }
+
+    // The groups that are not resident, in the order of the forward pass. Their pieces have images.
+    std::vector<std::vector<StreamedPiece>> groups(const Residency& residency);
+    // Moves what `to` has elsewhere than `from`, in two steps: first the host gets images of what
+    // leaves the device, and nothing else changes. Then, when no stream uses the weights any more,
+    // they move; what had been resident and is to stay so may leave the device meanwhile. Both
+    // throw out_of_memory, device_lost.
+    void make_images(Device& device, const Residency& from, const Residency& to);
+    void move(Device& device, const Residency& from, const Residency& to);
+
+private:
+    std::vector<Matrix*> leaving(const Residency& from, const Residency& to);
 };
 
 // Which type each fused matrix gets from a checkpoint; used for sizes too.
@@ -41,9 +58,10 @@ struct LayerTypes {
 };
 LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer);
 
-// Reads every text tensor, straight from the file into packed device memory.
-// Throws bad_file, out_of_memory, device_lost, cancelled.
-Weights load_weights(Device& device, const Checkpoint& checkpoint, const Progress& progress);
+// Reads every text tensor, straight from the file into packed memory of the device or, what is
+// streamed, of the host. Throws bad_file, out_of_memory, device_lost, cancelled.
+Weights load_weights(Device& device, const Checkpoint& checkpoint, const Residency& residency,
+                     const Progress& progress);
 
 // Device bytes of all norm weights.
 uint64_t norm_bytes(const Config& config);
@@ -54,6 +72,7 @@ Matrix random_matrix(Device& device, Ops& ops, DataType type, uint32_t rows, uin
 
 // Random weights of a config, made on the device; the same every time. Activations stay in a range
 // like a trained model's.
-Weights random_weights(Device& device, Ops& ops, const Config& config, DataType type);
+Weights random_weights(Device& device, Ops& ops, const Config& config, DataType type,
+                       const Residency& residency);
 
 }  // namespace olivine

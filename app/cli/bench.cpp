@@ -51,7 +51,8 @@ struct Decode {
 
 // What warm decode steps have cost, all together.
 struct Costs {
-    uint64_t steps = 0, recordings = 0, descriptor_updates = 0, allocations = 0, submissions = 0;
+    uint64_t steps = 0, recordings = 0, descriptor_updates = 0, allocations = 0, submissions = 0,
+             streamed = 0;
     double host_seconds = 0;
 
     double per_token(double sum) const { return steps > 0 ? sum / static_cast<double>(steps) : 0; }
@@ -68,6 +69,9 @@ struct Results {
     uint32_t dispatches_per_token = 0;
     Costs costs;
     uint64_t bytes_per_token = 0;
+    uint64_t resident_bytes = 0, streamed_bytes = 0;  // of the weights
+    uint64_t streamed_bytes_per_token = 0;            // that a decode step has copied to the device
+    double stream_bound_s = 0;                        // what copying alone takes in a step
     std::vector<OperationCost> operations;  // of a decode step at the first depth
     double copy_gb_per_s = 0;
     std::optional<VisionResults> vision;
@@ -211,6 +215,8 @@ double Bench::measure_decode(uint32_t tokens, uint32_t depth) {
         costs_.allocations += sign * counters.allocations;
         costs_.submissions += sign * counters.submissions;
         costs_.host_seconds += static_cast<double>(sign) * context_.host_seconds();
+        if (const WeightStream* stream = session_.model->stream())
+            costs_.streamed += sign * stream->bytes_copied();
     };
     count(-1);
     const Clock::time_point start = Clock::now();
@@ -281,6 +287,14 @@ Results Bench::run() {
     results.host_bytes_peak = platform::peak_memory_bytes();
     results.copy_gb_per_s = copy_gb_per_s(*session_.device);  // its buffers are none of the model's
     results.costs = costs_;
+    results.resident_bytes = session_.model->residency().resident_bytes;
+    results.streamed_bytes = session_.model->residency().streamed_bytes;
+    results.streamed_bytes_per_token =
+        static_cast<uint64_t>(costs_.per_token(static_cast<double>(costs_.streamed)));
+    if (WeightStream* stream = session_.model->stream()) {
+        stream->pass_seconds();  // from here on as each pass finds it
+        results.stream_bound_s = stream->pass_seconds();
+    }
     results.bytes_per_token =
         bytes_read(*session_.model, flags_.context.kv, flags_.context.sequences,
                    flags_.depths.front() + 1 + kWarmSteps + (flags_.answers.front() + 1) / 2);
@@ -310,6 +324,10 @@ void print_json(const Results& results, const DeviceInfo& device) {
         {"host_us_per_token", costs.per_token(costs.host_seconds * 1e6)},
         {"bytes_per_token", results.bytes_per_token},
         {"copy_gb_per_s", results.copy_gb_per_s},
+        {"resident_bytes", results.resident_bytes},
+        {"streamed_bytes", results.streamed_bytes},
+        {"streamed_bytes_per_token", results.streamed_bytes_per_token},
+        {"stream_bound_s", results.stream_bound_s},
         {"operations", operations_json(results.operations)},
     };
     for (const Prefill& each : results.prefill)
@@ -351,6 +369,13 @@ void print_table(const Results& results, const DeviceInfo& device) {
             per_token(costs.descriptor_updates), per_token(costs.allocations)));
     row("", format_text("%.0f us of host time, %s read", costs.per_token(costs.host_seconds * 1e6),
                         bytes_text(results.bytes_per_token).c_str()));
+    if (results.streamed_bytes > 0)
+        row("streamed",
+            format_text("%s of the weights, %s stay; a step copies %s, which alone takes %.3f s",
+                        bytes_text(results.streamed_bytes).c_str(),
+                        bytes_text(results.resident_bytes).c_str(),
+                        bytes_text(results.streamed_bytes_per_token).c_str(),
+                        results.stream_bound_s));
     print_operations(results.operations, results.copy_gb_per_s);
     if (results.vision)
         print_vision(*results.vision);

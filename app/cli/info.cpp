@@ -8,7 +8,7 @@
 #include "app/cli/output.h"
 #include "app/cli/session.h"
 #include "engine/error.h"
-#include "model/sizes.h"
+#include "model/residency.h"
 
 namespace olivine {
 namespace {
@@ -23,6 +23,8 @@ struct Facts {
     Config config;
     std::string type;
     ModelBytes bytes;
+    Residency residency;           // within --vram-budget
+    uint32_t longest_context = 0;  // that fits it
     uint32_t context = 0;
     uint32_t global_layers = 0;
 };
@@ -41,6 +43,9 @@ Facts facts_of(const InfoFlags& flags) {
         facts.type = lower_name(main_type(*checkpoint));
         facts.bytes = model_bytes(*checkpoint, flags.context);
     }
+    const uint64_t budget = flags.vram_budget > 0 ? flags.vram_budget : UINT64_MAX;
+    facts.residency = residency(facts.config, facts.bytes, flags.context, budget);
+    facts.longest_context = longest_context(facts.config, facts.bytes, flags.context, budget);
     facts.context = context_length(facts.config, flags.context.context);
     const auto& global = facts.config.global_layers;
     facts.global_layers = static_cast<uint32_t>(std::count(global.begin(), global.end(), true));
@@ -63,6 +68,10 @@ void print_json(const Facts& facts, KvType kv) {
             {"kv_bytes", facts.bytes.kv},
             {"scratch_bytes", facts.bytes.scratch},
             {"total_bytes", facts.bytes.total()},
+            {"resident_bytes", facts.residency.resident_bytes},
+            {"streamed_bytes", facts.residency.streamed_bytes},
+            {"least_bytes", facts.residency.least_bytes},
+            {"longest_context", facts.longest_context},
             {"context", facts.context},
             {"max_context", config.max_positions},
             {"max_chunk", chunk_length(facts.context)},
@@ -109,6 +118,17 @@ void print_table(const Facts& facts, KvType kv) {
     size("KV cache", facts.bytes.kv, name(kv));
     size("scratch", facts.bytes.scratch, "");
     size("in all", facts.bytes.total(), "");
+    size("at least", facts.residency.least_bytes, "with weights streamed in every pass");
+    if (facts.residency.streams) {
+        size("resident", facts.residency.resident_bytes, "of the weights, within the budget");
+        size("streamed", facts.residency.streamed_bytes,
+             facts.residency.fits ? "of them" : "of them, which does not fit either");
+    }
+    if (facts.longest_context < config.max_positions)
+        row("longest",
+            facts.longest_context > 0
+                ? format_text("a context of %u tokens fits the budget", facts.longest_context)
+                : "no context fits the budget");
     if (const auto& vision = config.vision) {
         row("pictures",
             format_text("%u x %u pixels, %u tokens each; encoder of %s parameters, %u layers",
@@ -134,6 +154,7 @@ Command add_info(CLI::App& app) {
     add_model_flag(app, *flags);
     add_synthetic_flags(app, flags->synthetic);
     add_context_flags(app, *flags);
+    add_budget_flag(app, *flags);
     app.add_flag("--json", flags->json, "Print a JSON object");
     add_verbose_flag(app, *flags);
     return [=] { return info(*flags); };

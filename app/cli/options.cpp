@@ -103,15 +103,19 @@ void add_verbose_flag(CLI::App& app, Flags& flags) {
     app.add_flag("-v,--verbose", flags.verbose, "Say on standard error what is done and how fast");
 }
 
+void add_budget_flag(CLI::App& app, Flags& flags) {
+    add_text(
+        app, "--vram-budget", "BYTES", "Device memory to take at most; K, M and G are 1024-based",
+        [&](const std::string& text) { flags.vram_budget = parse_bytes("--vram-budget", text); });
+}
+
 void add_device_flags(CLI::App& app, Flags& flags) {
     add_text(app, "--device", "N",
              "The device, numbered as `olivine devices` does; default: the best",
              [&](const std::string& text) {
                  flags.device = static_cast<uint32_t>(parse_count("--device", text, 0, 1023));
              });
-    add_text(
-        app, "--vram-budget", "BYTES", "Device memory to take at most; K, M and G are 1024-based",
-        [&](const std::string& text) { flags.vram_budget = parse_bytes("--vram-budget", text); });
+    add_budget_flag(app, flags);
     add_text(app, "--disable", "RUNG,...", "Switch off what the device can do beyond the least",
              [&](const std::string& text) { flags.disabled = parse_rungs(text); });
     add_text(app, "--precision", "f32|auto",

@@ -55,6 +55,7 @@ struct Flags {
 
 void add_model_flag(CLI::App& app, Flags& flags);    // -m --mmproj
 void add_verbose_flag(CLI::App& app, Flags& flags);  // -v
+void add_budget_flag(CLI::App& app, Flags& flags);   // --vram-budget
 // --device --vram-budget --disable --precision --deterministic --shader-dir --trace
 void add_device_flags(CLI::App& app, Flags& flags);
 void add_shader_flag(CLI::App& app, Flags& flags);  // --shader-dir

@@ -12,7 +12,7 @@
 #include "app/cli/progress.h"
 #include "engine/error.h"
 #include "engine/shader_folder.h"
-#include "model/sizes.h"
+#include "model/residency.h"
 
 namespace olivine {
 namespace {
@@ -31,38 +31,45 @@ std::unique_ptr<Device> open_device(const Flags& flags, const TraceFile* trace) 
     return device;
 }
 
-// Before the first byte is allocated: what is needed and what there is. draft_checkpoint: --draft's, or
-// null.
+// Of --draft's model, which has a context of the same length. checkpoint: null without one.
+uint64_t draft_bytes(const Flags& flags, const Checkpoint* checkpoint, uint32_t context) {
+    return checkpoint
+               ? model_bytes(*checkpoint, {.context = context, .kv = flags.context.kv}).total()
+               : 0;
+}
+
+// Before the first byte is allocated: what is needed and what there is. draft: --draft's, or null.
 void check_memory(const Flags& flags, const Config& config, const ModelBytes& bytes,
-                  const Checkpoint* draft_checkpoint, const Device& device) {
+                  const Checkpoint* draft, const Device& device) {
+    const uint64_t budget = device.budget_bytes();
     const uint32_t context = context_length(config, flags.context.context);
-    const auto draft_bytes = [&](uint32_t length) {
-        return draft_checkpoint
-                   ? model_bytes(*draft_checkpoint, {.context = length, .kv = flags.context.kv})
-                         .total()
-                   : 0;
+    // The picture encoder is loaded when the first picture comes.
+    const auto others_with = [&](uint32_t length) {
+        return (flags.images.empty() ? 0 : bytes.vision) + draft_bytes(flags, draft, length);
     };
-    const uint64_t draft = draft_bytes(context);
+    const uint64_t others = others_with(context);
+    const Residency weights = residency(config, bytes, flags.context, budget, others);
     if (flags.verbose)
-        note("device memory: " + bytes_text(bytes.total() + draft) + " (weights " +
+        note("device memory: " + bytes_text(bytes.total() + others) + " (weights " +
              bytes_text(bytes.weights) + ", keys and values of " + std::to_string(context) +
              " tokens " + bytes_text(bytes.kv) + ", scratch " + bytes_text(bytes.scratch) +
-             (draft > 0 ? ", draft model " + bytes_text(draft) : "") + ") of " +
-             bytes_text(device.budget_bytes()));
-    // The picture encoder is loaded when the first picture comes.
-    const uint64_t vision = flags.images.empty() ? 0 : bytes.vision, others = vision + draft;
-    if (bytes.total() + others <= device.budget_bytes())
+             (others > 0 ? ", picture encoder and draft model " + bytes_text(others) : "") +
+             ") of " + bytes_text(budget));
+    if (weights.fits && weights.streams)
+        note(format_text("weights: %" PRIu64 " bytes stay on the device, %" PRIu64
+                         " are streamed in every pass (the model needs %" PRIu64
+                         " bytes and %" PRIu64 " are available).",
+                         weights.resident_bytes, weights.streamed_bytes, bytes.total() + others,
+                         budget));
+    if (weights.fits)
         return;
-    const uint32_t longest =
-        longest_context(config, bytes.weights + vision, flags.context, device.budget_bytes(), draft_bytes);
+    const uint32_t longest = longest_context(config, bytes, flags.context, budget, others_with);
     fail(Fault::out_of_memory,
          "The model needs %" PRIu64
-         " bytes of device memory with a context of %u tokens (weights "
-         "%" PRIu64 ", keys and values %" PRIu64 ", scratch %" PRIu64 "%s%s) and %" PRIu64
-         " are available; %s.",
-         bytes.total() + others, context, bytes.weights, bytes.kv, bytes.scratch,
-         vision > 0 ? format_text(", picture encoder %" PRIu64, vision).c_str() : "",
-         draft > 0 ? format_text(", draft model %" PRIu64, draft).c_str() : "", device.budget_bytes(),
+         " bytes of device memory with a context of %u tokens (%s), or %" PRIu64
+         " with streamed weights, and %" PRIu64 " are available; %s.",
+         bytes.total() + others, context, needs_text(bytes, others).c_str(), weights.least_bytes,
+         budget,
          longest > 0
              ? format_text("the longest context that fits is %u tokens (--ctx)", longest).c_str()
              : "no context fits");
@@ -71,6 +78,8 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
 // The device is checked at every start; a fall back is always told, a choice of rungs with -v.
 ModelOptions model_options(const Flags& flags) {
     ModelOptions options;
+    options.context = flags.context;
+    options.pictures = !flags.images.empty();
     options.check.emplace();
     options.check->kv = flags.context.kv;
     if (const std::string folder = platform::cache_folder(); !folder.empty())
@@ -161,16 +170,23 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
         check_vocabulary(flags, *session.tokenizer, tokenizer_of(*session.draft_checkpoint));
     }
     session.device = open_device(flags, session.trace.get());
-    check_memory(flags, checkpoint.config(), bytes, session.draft_checkpoint.get(), *session.device);
+    const Checkpoint* const draft = session.draft_checkpoint.get();
+    check_memory(flags, checkpoint.config(), bytes, draft, *session.device);
     ProgressBar bar("loading " + model_name(flags));
     ModelOptions options = model_options(flags);
+    options.others =
+        draft_bytes(flags, draft, context_length(checkpoint.config(), flags.context.context));
     options.progress = [&](uint64_t done, uint64_t total) {
         bar.show_bytes(done, total);
         return !platform::interrupted();
     };
     session.model = std::make_unique<Model>(*session.device, checkpoint, options);
-    if (session.draft_checkpoint)
-        session.draft = std::make_unique<Model>(*session.device, *session.draft_checkpoint, options);
+    if (draft) {
+        options.context = {.context = flags.context.context, .kv = flags.context.kv};
+        options.pictures = false;
+        options.others = 0;
+        session.draft = std::make_unique<Model>(*session.device, *draft, options);
+    }
     session.load_seconds = seconds_since(start);
     if (flags.verbose)
         note(format_text("loaded %s in %.2f s", model_name(flags).c_str(), session.load_seconds));

@@ -285,6 +285,7 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
                                     : variants_;
     const Pipeline& pipeline = variants.get(variant, shape.threads, shape.constants);
     for (const MatrixPiece& piece : pieces) {
+        recorder.need(piece.group);
         const shader::LinearParams params{.rows = piece.rows,
                                           .cols = layout.cols,
                                           .row_units = layout.units,

@@ -168,11 +168,30 @@ done
 
 expect 5 "a budget of 100 KiB" run -p hello --vram-budget 100K
 says "needs [0-9]+ bytes.* 102400 are available"
-expect 5 "too long a context" run -p hello --vram-budget 7M --ctx 100000
+expect 5 "too long a context" run -p hello --vram-budget 5M --ctx 100000
 says "longest context that fits is [1-9][0-9]* tokens"
 longest=$(sed -n 's/.*that fits is \([0-9]*\) tokens.*/\1/p' "$scratch/err")
-expect 0 "the longest context that fits" run -p hello --vram-budget 7M --ctx "$longest"
-expect 5 "one token more" run -p hello --vram-budget 7M --ctx $((longest + 1))
+expect 0 "the longest context that fits" run -p hello --vram-budget 5M --ctx "$longest"
+expect 5 "one token more" run -p hello --vram-budget 5M --ctx $((longest + 1))
+
+# Below what the model takes its weights are streamed, with the same logits, down to what `info` says.
+fact() { sed -n "s/^ *\"$1\": \([0-9]*\),*$/\1/p" "$scratch/out"; }
+expect 0 "the sizes" info --ctx 64 --kv f32 --json
+least=$(fact least_bytes)
+weights=$(fact weight_bytes)
+check "everything is resident without a budget" "$(fact resident_bytes)" = "$weights"
+check "nothing is streamed then" "$(fact streamed_bytes)" = 0
+expect 0 "the sizes within a budget" info --ctx 64 --kv f32 --vram-budget "$least" --json
+check "resident and streamed are all" $(($(fact resident_bytes) + $(fact streamed_bytes))) = "$weights"
+check "most is streamed" $(($(fact streamed_bytes) * 2)) -gt "$weights"
+check "a context of 64 fits" "$(fact longest_context)" -ge 64
+words=(logits --ctx 64 --tokens 2,9,4,7,7,1,30,12 --chunk 3 --gen 3)
+expect 0 "resident logits" "${words[@]}" --out "$scratch/resident.npy"
+expect 0 "streamed logits" "${words[@]}" --out "$scratch/streamed.npy" --vram-budget "$least"
+says "are streamed in every pass"
+check "they are equal" "$(cksum <"$scratch/resident.npy")" = "$(cksum <"$scratch/streamed.npy")"
+expect 5 "a byte less" "${words[@]}" --out "$scratch/less.npy" --vram-budget $((least - 1))
+says "or $least with streamed weights, and $((least - 1)) are available"
 
 # ---- odd text ---------------------------------------------------------------------------------
 

@@ -1,0 +1,84 @@
+// Weights that the device has no room for: groups of them take turns in two slots, so that one is
+// copied there while the other is computed with.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "engine/matrix.h"
+#include "engine/recorder.h"
+
+namespace olivine {
+
+class WeightStream;
+
+// What the dispatches of a slice need together. Recorder::need() names it by its address.
+struct WeightGroup {
+    WeightStream* stream;
+    uint32_t index;  // in the order of a pass; even ones have the first slot, odd ones the second
+};
+
+// A piece of a matrix with Home::host.
+struct StreamedPiece {
+    Matrix* matrix;
+    size_t piece;
+};
+
+class WeightStream {
+public:
+    // groups: in the order in which a pass needs them. Allocates the slots, each for the largest
+    // group, and lends the pieces their place there. Matrices may move, but their images must
+    // outlive the stream, and no plan may be run with a stream that is gone. Throws out_of_memory.
+    WeightStream(Device& device, std::span<const std::vector<StreamedPiece>> groups);
+    WeightStream(const WeightStream&) = delete;
+    WeightStream& operator=(const WeightStream&) = delete;
+
+    // Returns when what is submitted from now on finds the group in its slot, and whether it had to
+    // be copied there. Throws device_lost.
+    bool fetch(const WeightGroup& group);
+    // The same ahead of time, while a slice that needs `now` (or null) runs: nothing where both
+    // have one slot.
+    bool prefetch(const WeightGroup& group, const WeightGroup* now);
+    // The submission with this timeline value reads the group, which stays in its slot until it is
+    // done.
+    void used(const WeightGroup& group, uint64_t value);
+
+    uint64_t bytes_copied() const { return bytes_copied_; }  // so far
+    // Copies all groups once, with nothing else to do, and says what it took: no pass can be
+    // faster.
+    double pass_seconds();
+
+    // Device bytes for groups of which the largest has so many: the slots, and staging where device
+    // memory is not the host's.
+    static uint64_t device_bytes(uint64_t largest_group);
+
+private:
+    // A piece or part of one. Where the slot is not mapped it goes through a lane of the staging
+    // ring.
+    struct Copy {
+        std::span<const std::byte> from;
+        Slice to;
+        uint32_t lane;
+        Plan plan;  // recorded when it is first needed
+    };
+    struct Slot {
+        std::vector<Buffer> buffers;  // several where the device allocates none so large
+        const WeightGroup* holds = nullptr;
+        uint64_t last_reader = 0;  // timeline value
+    };
+    struct Lane {
+        Buffer staging;
+        uint64_t value = 0;
+    };
+    void copy(Copy& part, uint64_t last_reader);
+
+    Device& device_;
+    std::vector<WeightGroup> groups_;
+    std::array<Slot, 2> slots_;
+    std::array<Lane, 2> lanes_;
+    std::vector<std::vector<Copy>> copies_;  // of groups_; its plans go before what they refer to
+    uint64_t bytes_copied_ = 0;
+};
+
+}  // namespace olivine
