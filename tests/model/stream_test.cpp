@@ -152,6 +152,7 @@ TEST_CASE("streamed weights give the resident ones' logits, bit by bit, within t
         const uint64_t before = model.stream()->bytes_copied();
         CHECK(answers(model) == resident);
         CHECK(device.bytes_peak() <= budget);
+        CHECK(device.validation_messages() == 0);
         CHECK(model.stream()->bytes_copied() > before);
         CHECK(model.residency().resident_bytes + model.residency().streamed_bytes ==
               model_bytes(*checkpoint, kOptions).weights);
@@ -231,6 +232,7 @@ TEST_CASE("a budget that shrinks and grows in the middle of an answer changes no
     CHECK(failure.text.find(std::to_string(least - 1)) != std::string::npos);
     CHECK(device.budget_bytes() == least);
     CHECK(generator.generate(requests)[0].ids == undisturbed);
+    CHECK(device.validation_messages() == 0);
 }
 
 TEST_CASE("too small a budget is refused with numbers before anything is allocated",
