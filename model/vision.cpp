@@ -88,7 +88,11 @@ struct Vision::Layer {
 };
 
 uint64_t Vision::scratch_bytes(const Config& config) {
-    return config.vision ? scratch_of(config).total() : 0;
+    if (!config.vision)
+        return 0;
+    const ScratchBytes one = scratch_of(config);
+    // With the rows of its patches, and its soft tokens once more, which stay when it is encoded.
+    return one.total() + config.vision->patches() * sizeof(shader::Row) + one.soft;
 }
 
 Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights)
@@ -110,8 +114,11 @@ Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights wei
              static_cast<unsigned long long>(one.largest()),
              static_cast<unsigned long long>(range));
     Scratch& s = *scratch_;
-    s.pictures = static_cast<uint32_t>(std::clamp<uint64_t>(
-        std::min(kBatchBytes / one.total(), range / one.largest()), 1, kMostTogether));
+    // Half of what the budget leaves: the other is for keys and values that are still to come.
+    const uint64_t left = device.budget_bytes() - std::min(device.budget_bytes(), device.bytes_now());
+    s.pictures = static_cast<uint32_t>(
+        std::clamp<uint64_t>(std::min(std::min(kBatchBytes, left / 2) / one.total(), range / one.largest()),
+                             1, kMostTogether));
 
     const uint32_t patches = v.patches() * s.pictures;
     const uint32_t soft_rows = config_.mm_tokens_per_image * s.pictures;

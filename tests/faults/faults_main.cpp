@@ -5,7 +5,7 @@
 //   * after being out of memory the same device still gives the right result;
 //   * the next program gives the right result.
 //
-//   olivine_faults [SCENARIO...]     of: list run gpu checked generate; all without arguments
+//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream; all without arguments
 //
 // A crash or a hang is a failure too, which the caller sees. Exit code 0, 1, or 77 without a device.
 #include <unistd.h>
@@ -120,18 +120,42 @@ Result operate(Device& device) {
     return result;
 }
 
-// A tiny model says a few words.
-Result generate(Device& device) {
+const Checkpoint& tiny_model() {
     static const std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(OLIVINE_TEST_MODEL);
-    Model model(device, *checkpoint);
-    Generator generator(model, {.context = 64, .sequences = 1, .kv = KvType::f16});
+    return *checkpoint;
+}
+
+constexpr ContextOptions kContext{.context = 64, .sequences = 1, .kv = KvType::f16};
+
+// A tiny model says a few words. With each, `each` is called with how many there are.
+Result generate(Device& device, const std::function<void(Model&, size_t)>& each = {}) {
+    ModelOptions options;
+    options.context = kContext;
+    Model model(device, tiny_model(), options);
+    Generator generator(model, kContext);
     GenerateRequest request;
     request.prompt = {2, 10, 20, 30};
     request.max_tokens = 3;
     request.sampler.temperature = 0;
-    const std::vector<GenerateResult> answers = generator.generate({&request, 1});
+    size_t drawn = 0;
+    const std::vector<GenerateResult> answers =
+        generator.generate({&request, 1}, [&](uint32_t, int32_t) {
+            if (each)
+                each(model, ++drawn);
+            return true;
+        });
     const auto bytes = std::as_bytes(std::span(answers[0].ids));
     return {bytes.begin(), bytes.end()};
+}
+
+// The same with streamed weights, which move to the device and away again.
+Result stream(Device& device) {
+    const ModelBytes bytes = model_bytes(tiny_model(), kContext);
+    const uint64_t least = residency(tiny_model().config(), bytes, kContext, 0).least_bytes;
+    device.set_budget(least);
+    return generate(device, [&](Model& model, size_t drawn) {
+        model.set_budget(drawn == 1 ? 2 * bytes.total() : least);
+    });
 }
 
 struct Scenario {
@@ -162,7 +186,9 @@ std::vector<Scenario> scenarios(const std::string& cache_folder) {
              return Result(1);
          },
          2},
-        {"generate", "a model says three tokens", [=] { return on_device("generate", gpu, generate); }, 3},
+        {"generate", "a model says three tokens",
+         [=] { return on_device("generate", gpu, [](Device& device) { return generate(device); }); }, 3},
+        {"stream", "it says them while its weights move", [=] { return on_device("stream", gpu, stream); }, 4},
     };
 }
 

@@ -152,6 +152,7 @@ TEST_CASE("streamed weights give the resident ones' logits, bit by bit, within t
         const uint64_t before = model.stream()->bytes_copied();
         CHECK(answers(model) == resident);
         CHECK(device.bytes_peak() <= budget);
+        CHECK(device.validation_messages() == 0);
         CHECK(model.stream()->bytes_copied() > before);
         CHECK(model.residency().resident_bytes + model.residency().streamed_bytes ==
               model_bytes(*checkpoint, kOptions).weights);
@@ -231,6 +232,7 @@ TEST_CASE("a budget that shrinks and grows in the middle of an answer changes no
     CHECK(failure.text.find(std::to_string(least - 1)) != std::string::npos);
     CHECK(device.budget_bytes() == least);
     CHECK(generator.generate(requests)[0].ids == undisturbed);
+    CHECK(device.validation_messages() == 0);
 }
 
 TEST_CASE("too small a budget is refused with numbers before anything is allocated",
@@ -267,6 +269,43 @@ TEST_CASE("loading that is stopped, or whose file is cut meanwhile, leaves nothi
     };
     CHECK(failure_of([&] { Model(device, *checkpoint, options); }).fault == Fault::bad_file);
     CHECK(device.bytes_now() == 0);
+}
+
+TEST_CASE("a first picture finds room where only streaming leaves any", "[model][stream][vision]") {
+    const bool as_gpu = GENERATE(false, true);
+    CAPTURE(as_gpu);
+    const auto checkpoint = Checkpoint::open(golden("tiny-vision"));
+    const auto [least, whole] = needs(*checkpoint);
+    const uint64_t vision = model_bytes(*checkpoint, kOptions).vision;
+    Picture picture{64, 48, {}};
+    for (uint32_t i = 0; i < 64 * 48; ++i)
+        picture.pixels.push_back(i * 2654435761u | 0xff000000u);
+    const auto logits = [&](Model& model) {
+        Context context(model, kOptions);
+        const std::vector<int32_t> before = {2, 9, 4};
+        std::vector<float> result = model.forward(context, 0, before, false);
+        const std::vector<PictureRef> encoded = model.vision().encode(std::span(&picture, 1));
+        std::vector<int32_t> ids(model.vision().tokens_per_picture(), encoded[0]->id);
+        ids.insert(ids.end(), {7, 8, 3, 11});
+        const std::vector<float> after = model.forward(context, 0, ids, false);
+        result.insert(result.end(), after.begin(), after.end());
+        return result;
+    };
+    Device roomy(with_budget(0, as_gpu));
+    Model resident(roomy, *checkpoint, model_options());
+    const std::vector<float> expected = logits(resident);
+    CHECK(!resident.residency().streams);
+
+    constexpr uint64_t kPixels = 128u << 10;  // for a while, to resize them
+    const uint64_t budget = std::max(whole, least + vision) + kPixels;
+    REQUIRE(budget < whole + vision);
+    Device device(with_budget(budget, as_gpu));
+    Model model(device, *checkpoint, model_options());
+    CHECK(!model.residency().streams);
+    CHECK(logits(model) == expected);
+    CHECK(model.residency().streams);
+    CHECK(device.bytes_peak() <= budget);
+    CHECK(device.validation_messages() == 0);
 }
 
 TEST_CASE("a random model streams, too", "[model][stream]") {
