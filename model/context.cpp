@@ -280,7 +280,7 @@ void Context::check(std::span<const int32_t> tokens) const {
             ++i;
             continue;
         }
-        if (!model_.has_vision() || !model_.vision().find(id))
+        if (!model_.pictures().find(id))
             fail(Fault::bad_input, "Token id %d is outside the vocabulary and of no picture.", id);
         if (soft > max_chunk())
             fail(Fault::bad_input, "A picture takes %u positions; this context runs %u at once.",
@@ -304,11 +304,14 @@ uint32_t Context::chunk_at(std::span<const int32_t> tokens, uint32_t most) const
 
 // Copies a picture's soft tokens to where the layers read their input.
 void Context::place_picture(int32_t id) {
-    const PictureRef picture = model_.vision().find(id);
+    const PictureRef picture = model_.pictures().find(id);
     assert(picture);
-    Recorder recorder(model_.device(), "picture");
-    recorder.copy(picture->soft_tokens.slice(), activations_.stream.slice);
-    recorder.finish().run();
+    const uint32_t cols = activations_.stream.cols, stride = activations_.stream.stride;
+    const uint32_t count = model_.config().mm_tokens_per_image;
+    std::vector<float> rows(size_t{count} * stride);
+    for (uint32_t r = 0; r < count; ++r)
+        std::copy_n(picture->soft_tokens.begin() + r * cols, cols, rows.begin() + r * stride);
+    write(model_.device(), activations_.stream.first(count).slice, std::as_bytes(std::span(rows)));
 }
 
 void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,

@@ -19,37 +19,51 @@ RopeTable rope_table(Device& device, const Config& config, bool global) {
 
 }  // namespace
 
-Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
-    : device_(device), ops_(device), config_(checkpoint.config()), checkpoint_(&checkpoint),
-      check_(options.check),
-      weights_(load_weights(device, checkpoint, options.progress)),
-      rope_global_(rope_table(device, config_, true)),
-      rope_local_(rope_table(device, config_, false)) {
+Model::Parts::Parts(Device& device, const Config& config, const Checkpoint* checkpoint,
+                    DataType random_type, const Progress& progress)
+    : ops(device),
+      weights(checkpoint ? load_weights(device, *checkpoint, progress)
+                         : random_weights(device, ops, config, random_type)),
+      rope_global(rope_table(device, config, true)),
+      rope_local(rope_table(device, config, false)) {}
+
+Model::Model(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
+             const ModelOptions& options)
+    : device_(device), config_(config), checkpoint_(checkpoint), random_type_(random_type),
+      check_(options.check), progress_(options.progress),
+      parts_(device, [this](std::optional<Parts>& parts) {
+          parts.emplace(device_, config_, checkpoint_, random_type_, progress_);
+      }) {
+    progress_ = {};
     if (check_)
-        check_device(device_, config_, weights_, *check_);
+        device_.surviving([this] { check_device(device_, config_, parts_->weights, *check_); });
 }
 
+Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
+    : Model(device, checkpoint.config(), &checkpoint, DataType::f32, options) {}
+
 Model::Model(Device& device, const Config& config, DataType type, const ModelOptions& options)
-    : device_(device), ops_(device), config_(config), random_type_(type), check_(options.check),
-      weights_(random_weights(device, ops_, config, type)),
-      rope_global_(rope_table(device, config_, true)),
-      rope_local_(rope_table(device, config_, false)) {
-    if (check_)
-        check_device(device_, config_, weights_, *check_);
-}
+    : Model(device, config, nullptr, type, options) {}
 
 Vision& Model::vision(const Progress& progress) {
     if (!config_.vision)
         fail(Fault::bad_input, "The model has no picture encoder: it reads text only.");
-    if (!vision_) {
+    device_.surviving([&] {
+        if (parts_->vision)
+            return;
         VisionWeights weights =
             checkpoint_ ? load_vision_weights(device_, *checkpoint_, progress)
-                        : random_vision_weights(device_, ops_, config_, random_type_);
+                        : random_vision_weights(device_, parts_->ops, config_, random_type_);
         if (check_)
             check_device(device_, config_, weights, *check_);
-        vision_ = std::make_unique<Vision>(device_, ops_, config_, std::move(weights));
-    }
-    return *vision_;
+        parts_->vision =
+            std::make_unique<Vision>(device_, parts_->ops, config_, std::move(weights), pictures_);
+    });
+    return *parts_->vision;
+}
+
+std::vector<PictureRef> Model::encode(std::span<const Picture> pictures, const EncodeOptions& options) {
+    return device_.surviving([&] { return vision().encode(pictures, options); });
 }
 
 std::vector<float> Model::forward(Context& context, uint32_t sequence,
