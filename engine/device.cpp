@@ -4,9 +4,11 @@
 #include <cinttypes>
 #include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
+#include "engine/remade.h"
 #include "engine/shader_folder.h"
 #include "engine/vma.h"
 
@@ -55,6 +57,18 @@ uint32_t pick(const std::vector<DeviceInfo>& devices, const DeviceOptions& optio
          "No suitable Vulkan device is found (%s). The package mesa-vulkan-drivers brings a software "
          "one.",
          found.c_str());
+}
+
+// Makes the instance, and finds the device of impl.info.index in it.
+void open_physical(Device::Impl& impl) {
+    impl.instance = create_instance(impl.options.validation, &impl, &impl.messenger);
+    uint32_t count = 0;
+    VK(vkEnumeratePhysicalDevices(impl.instance, &count, nullptr));
+    std::vector<VkPhysicalDevice> physical(count);
+    VK(vkEnumeratePhysicalDevices(impl.instance, &count, physical.data()));
+    if (impl.info.index >= count)
+        fail(Fault::no_device, "Device %u is gone.", impl.info.index);
+    impl.physical = physical[impl.info.index];
 }
 
 void create_device(Device::Impl& impl) {
@@ -223,7 +237,7 @@ void Workers::loop() {
     }
 }
 
-Device::Impl::~Impl() {
+void Device::Impl::close() {
     workers.reset();
     if (device && owns_device && last_value > 0)
         vkDeviceWaitIdle(device);  // a lost device answers at once; there is nobody to tell
@@ -231,18 +245,19 @@ Device::Impl::~Impl() {
     command_pool = {};
     timeline = {};
     if (allocator)
-        vmaDestroyAllocator(allocator);
+        vmaDestroyAllocator(std::exchange(allocator, {}));
     if (!owns_device && device)
         return;
     if (device)
-        vkDestroyDevice(device, nullptr);
+        vkDestroyDevice(std::exchange(device, {}), nullptr);
+    last_value = reached = 0;
     if (messenger) {
         const auto destroy = reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(
             vkGetInstanceProcAddr(instance, "vkDestroyDebugUtilsMessengerEXT"));
-        destroy(instance, messenger, nullptr);
+        destroy(instance, std::exchange(messenger, {}), nullptr);
     }
     if (instance)
-        vkDestroyInstance(instance, nullptr);
+        vkDestroyInstance(std::exchange(instance, {}), nullptr);
 }
 
 uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times) {
@@ -339,16 +354,8 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
     const RungSet disabled = disabled_rungs(options);
     const std::vector<DeviceInfo> devices = list_devices();
     const uint32_t index = pick(devices, options);
-    impl_->instance =
-        create_instance(impl_->options.validation, impl_.get(), &impl_->messenger);
-    uint32_t count = 0;
-    VK(vkEnumeratePhysicalDevices(impl_->instance, &count, nullptr));
-    std::vector<VkPhysicalDevice> physical(count);
-    VK(vkEnumeratePhysicalDevices(impl_->instance, &count, physical.data()));
-    if (index >= count)
-        fail(Fault::no_device, "Device %u is gone.", index);
-    impl_->physical = physical[index];
     impl_->info = devices[index];
+    open_physical(*impl_);
     if (impl_->info.memory_bytes == 0 && !options.compile_only)
         fail(Fault::no_device, "Device %u, %s, has no memory: it can only compile.", index,
              impl_->info.name.c_str());
@@ -424,10 +431,55 @@ uint64_t Device::budget_bytes() const { return impl_->budget; }
 void Device::set_budget(uint64_t bytes) {
     const std::lock_guard lock(impl_->memory_mutex);
     impl_->budget = std::min(bytes, impl_->info.free_bytes);
+    impl_->options.memory_budget = bytes;  // also when the device is made anew
 }
 uint64_t Device::validation_messages() const { return impl_->messages; }
 
 void Device::wait_idle() { impl_->wait(impl_->last_value); }
+
+bool Device::survives(Fault fault) {
+    if (fault != Fault::device_lost)
+        return false;
+    lost_ = true;
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> span(impl_->options.rebuild_seconds);
+    std::erase_if(rebuilds_, [&](const auto& each) { return now - each > span; });
+    return impl_->owns_device && rebuilds_.size() < impl_->options.rebuilds;
+}
+
+// The same device, wherever it is listed now, with the same options.
+void Device::rebuild() {
+    if (!survives(Fault::device_lost))
+        fail(Fault::device_lost, "The device was lost, which is made good %u times in %.0f s.",
+             impl_->options.rebuilds, impl_->options.rebuild_seconds);
+    rebuilds_.push_back(std::chrono::steady_clock::now());
+    for (auto resident = residents_.rbegin(); resident != residents_.rend(); ++resident)
+        (*resident)->drop();
+    if (impl_->bytes_now > 0)
+        fail(Fault::device_lost,
+             "The device was lost, and %" PRIu64 " bytes on it belong to what cannot be made anew.",
+             impl_->bytes_now);
+    impl_->close();
+    const DeviceInfo& before = impl_->info;
+    std::vector<DeviceInfo> devices = list_devices();
+    std::erase_if(devices, [&](const DeviceInfo& each) {
+        return each.uuid != before.uuid || each.name != before.name || each.driver != before.driver;
+    });
+    if (devices.empty())
+        fail(Fault::device_lost, "The device was lost, and %s is not there any more.", before.name.c_str());
+    // Of several that cannot be told apart, the one at the same place.
+    const auto same = std::find_if(devices.begin(), devices.end(),
+                                   [&](const DeviceInfo& each) { return each.index == before.index; });
+    impl_->info.index = same == devices.end() ? devices.front().index : same->index;
+    open_physical(*impl_);
+    create_device(*impl_);
+    complete(*impl_);
+    for (Resident* resident : residents_)
+        resident->make();
+    lost_ = false;
+    if (impl_->options.rebuilt)
+        impl_->options.rebuilt();
+}
 
 void Device::save_pipeline_cache() noexcept { store_pipeline_cache(*impl_); }
 

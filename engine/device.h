@@ -2,7 +2,9 @@
 // This header names no Vulkan type, so that the layers above need none.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,16 +13,19 @@
 #include <vector>
 
 #include "engine/capabilities.h"
+#include "engine/error.h"
 
 namespace olivine {
 
 struct HostDevice;   // engine/host_device.h
+class Resident;      // engine/remade.h
 class ShaderFolder;  // engine/shader_folder.h
 class Trace;         // engine/trace.h
 
 struct DeviceInfo {
     uint32_t index = 0;        // for --device
     std::string name;          // the driver's name of the device
+    std::array<uint8_t, 16> uuid{};  // the same whenever the device is listed
     std::string driver;        // "llvmpipe Mesa 25.0.7 (LLVM 15.0.6)"
     std::string type;          // discrete, integrated, virtual, cpu, other
     std::string api_version;   // "1.3.230"
@@ -52,6 +57,10 @@ struct DeviceOptions {
     // buffers have no memory and a Recorder is never finished. So it works on drivers without a device
     // behind them, and widths cost nothing.
     bool compile_only = false;
+    // Losses that surviving() makes good in so many seconds; who is told once the work can go on.
+    uint32_t rebuilds = 2;
+    double rebuild_seconds = 600;
+    std::function<void()> rebuilt;
     // Shaders to be compiled now; null: of the environment's OLIVINE_SHADER_DIR, or those embedded.
     std::shared_ptr<ShaderFolder> shaders;
     // For tests, so that software drivers run what otherwise only GPUs do.
@@ -116,6 +125,23 @@ public:
     // Blocks until everything submitted has run. Throws device_lost.
     void wait_idle();
 
+    // Runs `work`. Where it throws device_lost, the device and what is registered on it (engine/remade.h) are
+    // made anew and `work` begins again, DeviceOptions::rebuilds times. Throws device_lost beyond, and for
+    // a host's device; what `work` throws; what making anew throws, which the next call tries again.
+    template <typename Work>
+    auto surviving(const Work& work) -> decltype(work()) {
+        for (;;) {
+            try {
+                if (lost_)
+                    rebuild();
+                return work();
+            } catch (const Error& error) {
+                if (!survives(error.fault()))
+                    throw;
+            }
+        }
+    }
+
     // Writes the pipeline cache, if a folder was given and something is new. Never throws.
     void save_pipeline_cache() noexcept;
 
@@ -124,7 +150,14 @@ public:
     const Impl& impl() const { return *impl_; }
 
 private:
+    friend class Resident;
+    bool survives(Fault fault);
+    void rebuild();
+
     std::unique_ptr<Impl> impl_;
+    std::vector<Resident*> residents_;  // in the order they were made
+    bool lost_ = false;                 // and not made anew yet
+    std::vector<std::chrono::steady_clock::time_point> rebuilds_;
 };
 
 }  // namespace olivine

@@ -116,7 +116,9 @@ struct Device::Impl {
     uint64_t budget = 0;
     uint64_t allocated_at = 0;  // submissions before the last allocation
 
-    ~Impl();
+    ~Impl() { close(); }
+    // Destroys every object of Vulkan; what has been counted stays.
+    void close();
 
     // After an error of these nothing is in flight any more, since who sees it frees what is used.
     // Submits command buffers in order, all of them `times` over; returns the timeline value that

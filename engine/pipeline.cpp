@@ -114,9 +114,12 @@ Pipeline::Pipeline(Device& device, const PipelineSpec& spec) : impl_(std::make_s
                 trace->host("compile " + impl->name, begin);
             done->set_value();
         } catch (...) {
+            impl->failed = true;
             done->set_exception(std::current_exception());  // rethrown by whoever records it
         }
     });
 }
+
+bool Pipeline::failed() const { return impl_->failed; }
 
 }  // namespace olivine

@@ -30,6 +30,8 @@ public:
     Pipeline(Device& device, const PipelineSpec& spec);
 
     explicit operator bool() const { return impl_ != nullptr; }
+    // Its compilation has thrown: only another Pipeline can be recorded.
+    bool failed() const;
     struct Impl;  // engine/pipeline_impl.h
     const std::shared_ptr<Impl>& impl() const { return impl_; }
 

@@ -20,6 +20,7 @@ struct Pipeline::Impl {
     Handle<VkPipelineLayout, vkDestroyPipelineLayout> layout;
     Handle<VkPipeline, vkDestroyPipeline> pipeline;
     std::shared_future<void> compiled;
+    std::atomic<bool> failed{false};
 
     ~Impl() {
         if (compiled.valid())

@@ -274,8 +274,8 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, &dot};
     VkPhysicalDeviceSubgroupProperties subgroup{
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, &sizes};
-    VkPhysicalDeviceDriverProperties driver{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
-                                            &subgroup};
+    VkPhysicalDeviceIDProperties id{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, &subgroup};
+    VkPhysicalDeviceDriverProperties driver{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, &id};
     VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &driver};
     vkGetPhysicalDeviceProperties2(physical, &properties);
 
@@ -302,6 +302,7 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     const VkPhysicalDeviceProperties& core = properties.properties;
     info.index = index;
     info.name = core.deviceName;
+    std::copy_n(id.deviceUUID, info.uuid.size(), info.uuid.begin());
     info.driver = std::string(driver.driverName) +
                   (driver.driverInfo[0] ? std::string(" ") + driver.driverInfo : std::string());
     info.type = type_name(core.deviceType);

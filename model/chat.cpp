@@ -98,7 +98,7 @@ void Chat::attach(std::span<const Picture> pictures, std::span<const std::string
                 views.push_back(crop(picture, box));
         view_ends.push_back(views.size());
     }
-    const std::vector<PictureRef> encoded = generator_.model().vision().encode(views, options);
+    const std::vector<PictureRef> encoded = generator_.model().encode(views, options);
     size_t begin = 0;
     for (size_t i = 0; i < pictures.size(); ++i) {
         attached_.push_back({names[i], {&encoded[begin], &encoded[begin] + (view_ends[i] - begin)}});

@@ -160,22 +160,19 @@ Activations Context::activations(uint32_t rows) const {
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     leave(sequence);
     std::vector<int32_t>& held = held_[sequence];
-    if (length >= held.size())
-        return static_cast<uint32_t>(held.size());
     length = reach(sequence, length);
-    has_logits_[sequence] = false;
-    held.resize(length);
-    cache_.trim(sequence, length);
-    std::erase_if(checkpoints_[sequence], [&](const Checkpoint& each) { return each.length > length; });
-    if (length == 0) {
-        written_[sequence] = 0;
-        return 0;
+    if (length < held.size()) {
+        has_logits_[sequence] = false;
+        held.resize(length);
+        cache_.trim(sequence, length);
+        std::erase_if(checkpoints_[sequence], [&](const Checkpoint& each) { return each.length > length; });
+        if (length == 0)
+            written_[sequence] = 0;
+        else if (!cache_.can_rewind(written_[sequence], length))
+            restore(sequence, *checkpoint(sequence, length));
     }
     const Checkpoint* const here = checkpoint(sequence, length);
-    const bool exact = here && here->length == length;
-    if (!cache_.can_rewind(written_[sequence], length))
-        restore(sequence, *here);
-    if (exact && !here->logits.empty()) {
+    if (here && here->length == length && !here->logits.empty() && !has_logits_[sequence]) {
         write(model_.device(), logits_row(sequence).slice, std::as_bytes(std::span(here->logits)));
         has_logits_[sequence] = true;
     }
@@ -234,10 +231,15 @@ void Context::forget_oldest() {
         for (uint32_t s = 0; s < sequences_; ++s)
             for (const Checkpoint& each : checkpoints_[s]) {
                 bytes += each.bytes();
-                oldest = std::min(oldest, {each.age, s});
+                if (&each != &checkpoints_[s].front())
+                    oldest = std::min(oldest, {each.age, s});
             }
         if (bytes <= checkpoint_bytes_)
             return;
+        if (oldest.first == UINT64_MAX)  // one of each sequence
+            for (uint32_t s = 0; s < sequences_; ++s)
+                if (!checkpoints_[s].empty())
+                    oldest = std::min(oldest, {checkpoints_[s].front().age, s});
         std::erase_if(checkpoints_[oldest.second],
                       [&](const Checkpoint& each) { return each.age == oldest.first; });
     }
@@ -465,7 +467,7 @@ void Context::check(std::span<const int32_t> tokens) const {
             ++i;
             continue;
         }
-        if (!model_.has_vision() || !model_.vision().find(id))
+        if (!model_.pictures().find(id))
             fail(Fault::bad_input, "Token id %d is outside the vocabulary and of no picture.", id);
         if (soft > max_chunk())
             fail(Fault::bad_input, "A picture takes %u positions; this context runs %u at once.",
@@ -489,11 +491,14 @@ uint32_t Context::chunk_at(std::span<const int32_t> tokens, uint32_t most) const
 
 // Copies a picture's soft tokens to where the layers read their input.
 void Context::place_picture(int32_t id) {
-    const PictureRef picture = model_.vision().find(id);
+    const PictureRef picture = model_.pictures().find(id);
     assert(picture);
-    Recorder recorder(model_.device(), "picture");
-    recorder.copy(picture->soft_tokens.slice(), activations_.stream.slice);
-    recorder.finish().run();
+    const uint32_t cols = activations_.stream.cols, stride = activations_.stream.stride;
+    const uint32_t count = model_.config().mm_tokens_per_image;
+    std::vector<float> rows(size_t{count} * stride);
+    for (uint32_t r = 0; r < count; ++r)
+        std::copy_n(picture->soft_tokens.begin() + r * cols, cols, rows.begin() + r * stride);
+    write(model_.device(), activations_.stream.first(count).slice, std::as_bytes(std::span(rows)));
 }
 
 void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool last_logits,
@@ -566,6 +571,7 @@ int32_t Context::join(uint32_t sequence, const SamplerOptions& sampler,
     Plan& plan = sample_plan(sequence);
     lay_out(std::span(&one, 1), std::span(&row, 1));
     laid_out_ = decoding_.empty();
+    has_logits_[sequence] = false;  // they are scaled and filtered in place
     run_and_read(plan, 1, 1);
     const uint32_t id = ahead_.front();
     ahead_.clear();

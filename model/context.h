@@ -87,7 +87,7 @@ public:
     KvType kv_type() const { return cache_.type(); }
 
     // Throws bad_input for ids that no prompt can have: outside the vocabulary and of no picture that
-    // Vision knows, or soft tokens of a picture that are not all there in a row. A soft token is the
+    // the model knows, or soft tokens of a picture that are not all there in a row. A soft token is the
     // negative id of its picture (EncodedPicture::id).
     void check(std::span<const int32_t> tokens) const;
     // How many of the ids that come next run together: `most` of them or fewer, none of a picture; or

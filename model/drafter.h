@@ -29,7 +29,7 @@ public:
 private:
     bool run(std::span<const int32_t> text, bool last_logits, const Cancelled& cancelled);
 
-    Context context_;
+    Remade<Context> context_;
     uint32_t vocab_;
 };
 

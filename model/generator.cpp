@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -24,9 +25,12 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
-    : model_(model), context_(model, options), drafts_(options.drafts) {
+    : model_(model),
+      context_(model.device(),
+               [&model, options](std::optional<Context>& made) { made.emplace(model, options); }),
+      drafts_(options.drafts) {
     if (draft && drafts_ > 0)
-        drafter_ = std::make_unique<Drafter>(*draft, context_.context(), options.kv);
+        drafter_ = std::make_unique<Drafter>(*draft, context_->context(), options.kv);
     const uint32_t vocab = model.config().vocab_size;
     allowed_.assign(Sampling::mask_words(vocab), 0xffffffffu);
     if (vocab % 32 != 0)
@@ -40,20 +44,20 @@ Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
 // One step of the only sequence that decodes, with guesses while they pay.
 std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                                DraftLength& length, const Cancelled& cancelled) {
-    const uint32_t sequence = context_.decoding().front();
+    const uint32_t sequence = context_->decoding().front();
     // To come, the id that the next step gives included.
     const uint32_t wanted = request.max_tokens > 0
                                 ? request.max_tokens - static_cast<uint32_t>(result.ids.size())
                                 : UINT32_MAX;
     // The last position is left to a step without guesses: a full context ends the answer.
-    const size_t room = context_.context() - context_.tokens(sequence).size();
+    const size_t room = context_->context() - context_->tokens(sequence).size();
     // A step gives one id more than were guessed right.
     const uint32_t most = static_cast<uint32_t>(
         std::min<size_t>({length.next(), wanted - 1, room > 2 ? room - 2 : 0}));
     const uint64_t recordings = model_.device().counters().recordings;
     std::vector<int32_t> drafts, text;
     if (most > 0) {
-        text = context_.tokens(sequence);
+        text = context_->tokens(sequence);
         text.push_back(result.ids.back());
         if (drafter_)
             drafter_->read(text, cancelled);  // what came while it rested, which is no cost of this step
@@ -62,9 +66,9 @@ std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, c
     if (most > 0)
         drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_, cancelled)
                           : look_up(text, most);
-    const std::span<const int32_t> drawn = drafts.empty()
-                                               ? context_.step(std::min(wanted, std::max(1u, length.pause())))
-                                               : context_.step_with(drafts);
+    const std::span<const int32_t> drawn =
+        drafts.empty() ? context_->step(std::min(wanted, std::max(1u, length.pause())))
+                       : context_->step_with(drafts);
     const std::vector<int32_t> ids(drawn.begin(), drawn.end());
     const uint32_t drafted = static_cast<uint32_t>(drafts.size());
     const uint32_t accepted = static_cast<uint32_t>(ids.size()) - 1;
@@ -81,93 +85,94 @@ void Generator::forbid(std::span<const int32_t> ids) {
             allowed_[static_cast<uint32_t>(id) / 32] &= ~(1u << (id % 32));
 }
 
-// Runs what of a prompt is in no cache yet.
-void Generator::read_prompt(std::span<const GenerateRequest> requests, uint32_t sequence,
-                            const Cancelled& cancelled) {
-    const std::vector<int32_t>& prompt = requests[sequence].prompt;
-    const std::vector<int32_t>& held = context_.tokens(sequence);
-    const uint32_t all = static_cast<uint32_t>(prompt.size());
-    // What a sequence can give of this prompt. The last token runs for its logits.
+// Runs what of a sequence's text is in no cache yet. False when it was stopped; the chunks that ran stay.
+bool Generator::prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts,
+                        uint32_t sequence, const Cancelled& cancelled) {
+    const std::vector<int32_t>& text = texts[sequence];
+    const std::vector<int32_t>& held = context_->tokens(sequence);
+    const uint32_t all = static_cast<uint32_t>(text.size());
+    const bool checkpoints = answers[sequence].request.checkpoints;
+    // What a sequence can give of this text. The last token runs for its logits.
     const auto gives = [&](uint32_t s) {
-        return std::min(all - 1, context_.reach(s, common(prompt, context_.tokens(s))));
+        return std::min(all - 1, context_->reach(s, common(text, context_->tokens(s))));
     };
     uint32_t donor = sequence;
-    for (uint32_t s = 0; s < context_.sequences(); ++s)
+    for (uint32_t s = 0; s < context_->sequences(); ++s)
         if (gives(s) > gives(donor))
             donor = s;
     if (donor != sequence)
-        context_.fork(donor, sequence, gives(donor));
-    uint32_t kept = context_.rewind(sequence, common(prompt, held));
-    if (kept == all && !context_.has_logits(sequence))  // which a checkpoint would have
-        kept = context_.rewind(sequence, all - 1);
+        context_->fork(donor, sequence, gives(donor));
+    uint32_t kept = context_->rewind(sequence, common(text, held));
+    if (kept == all && !context_->has_logits(sequence))  // which a checkpoint would have
+        kept = context_->rewind(sequence, all - 1);
     stats_.cached_tokens += kept;
-    if (requests[sequence].checkpoints)
-        context_.keep(sequence);
+    if (checkpoints)
+        context_->keep(sequence);
 
-    // Where later prompts go on otherwise.
-    std::vector<uint32_t> branches(requests.size());
-    for (uint32_t s = sequence + 1; s < requests.size(); ++s)
-        branches[s] = common(prompt, requests[s].prompt);
-    while (held.size() < all) {
-        const uint32_t done = static_cast<uint32_t>(held.size());
-        uint32_t most = context_.pace();
-        for (const uint32_t branch : branches)
-            if (branch > done)
-                most = std::min(most, branch - done);
-        const std::span<const int32_t> rest = std::span(prompt).subspan(done);
-        const uint32_t count = context_.chunk_at(rest, most);
-        context_.prefill(sequence, rest.first(count), done + count == all, cancelled);
-        for (uint32_t s = sequence + 1; s < requests.size(); ++s) {
-            const std::vector<int32_t>& other = requests[s].prompt;
-            if (branches[s] == held.size() &&
-                context_.reach(s, common(other, context_.tokens(s))) < held.size())
-                context_.fork(sequence, s, branches[s]);
+    // Where later texts go on otherwise.
+    std::vector<uint32_t> branches(answers.size());
+    for (uint32_t s = sequence + 1; s < answers.size(); ++s)
+        branches[s] = common(text, texts[s]);
+    try {
+        while (held.size() < all) {
+            const uint32_t done = static_cast<uint32_t>(held.size());
+            uint32_t most = context_->pace();
+            for (const uint32_t branch : branches)
+                if (branch > done)
+                    most = std::min(most, branch - done);
+            const std::span<const int32_t> rest = std::span(text).subspan(done);
+            const uint32_t count = context_->chunk_at(rest, most);
+            context_->prefill(sequence, rest.first(count), done + count == all, cancelled);
+            for (uint32_t s = sequence + 1; s < answers.size(); ++s)
+                if (branches[s] == held.size() &&
+                    context_->reach(s, common(texts[s], context_->tokens(s))) < held.size())
+                    context_->fork(sequence, s, branches[s]);
         }
+    } catch (const Error& error) {
+        if (error.fault() != Fault::cancelled)
+            throw;
+        return false;
     }
-    if (requests[sequence].checkpoints)
-        context_.keep(sequence);
+    if (checkpoints)
+        context_->keep(sequence);
+    return true;
 }
 
-std::vector<GenerateResult> Generator::generate(
-    std::span<const GenerateRequest> requests,
-    const std::function<bool(uint32_t prompt, int32_t id)>& on_token, const Cancelled& cancelled) {
-    assert(!requests.empty() && requests.size() <= context_.sequences());
-    stats_ = {};
-    for (const uint32_t sequence : context_.decoding())  // of a batch that an error ended
-        context_.leave(sequence);
-    for (const GenerateRequest& request : requests) {
-        if (request.prompt.empty())
-            fail(Fault::bad_input, "The prompt is empty.");
-        if (request.prompt.size() > context_.context())
-            fail(Fault::bad_input, "The prompt has %zu tokens, the context %u positions.",
-                 request.prompt.size(), context_.context());
-        context_.check(request.prompt);
-        validate(request.sampler);
-        stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());
+// From wherever the answers are: the context may have been made anew.
+void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const Cancelled& cancelled) {
+    for (const uint32_t sequence : context_->decoding())  // of a batch that an error ended
+        context_->leave(sequence);
+    std::vector<std::vector<int32_t>> texts;  // empty where the answer has ended
+    for (const Answer& answer : answers) {
+        std::vector<int32_t>& text = texts.emplace_back();
+        if (answer.ended)
+            continue;
+        text = answer.request.prompt;
+        text.insert(text.end(), answer.result.ids.begin(), answer.result.ids.end());
     }
-
     auto begin = std::chrono::steady_clock::now();
-    for (uint32_t s = 0; s < requests.size(); ++s) {
-        try {
-            read_prompt(requests, s, cancelled);
-            if (drafter_ && requests.size() == 1)
-                drafter_->read(requests[s].prompt, cancelled);
-        } catch (const Error& error) {
-            // A stop is an answer of no words, not a failure; the chunks that ran stay in the cache.
-            if (error.fault() != Fault::cancelled)
-                throw;
-            stats_.prefill_seconds = seconds_since(begin);
-            return std::vector<GenerateResult>(requests.size(), {{}, EndReason::caller});
-        }
+    for (uint32_t s = 0; s < answers.size(); ++s) {
+        if (answers[s].ended)
+            continue;
+        const bool ran = prefill(answers, texts, s, cancelled);
+        if (ran && drafter_ && answers.size() == 1)
+            drafter_->read(texts[s], cancelled);
+        if (ran)
+            continue;
+        // A stop is an end, not a failure.
+        for (Answer& answer : answers)
+            if (!std::exchange(answer.ended, true))
+                answer.result.end = EndReason::caller;
+        stats_.prefill_seconds += seconds_since(begin);
+        return;
     }
-    stats_.prefill_seconds = seconds_since(begin);
+    stats_.prefill_seconds += seconds_since(begin);
 
-    std::vector<GenerateResult> results(requests.size());
     begin = std::chrono::steady_clock::now();
     // Takes an id into a prompt's answer, and the sequence out of the batch where the answer ends.
     const auto take = [&](uint32_t s, int32_t id) {
-        const GenerateRequest& request = requests[s];
-        GenerateResult& result = results[s];
+        const GenerateRequest& request = answers[s].request;
+        GenerateResult& result = answers[s].result;
         result.ids.push_back(id);
         ++stats_.drawn_tokens;
         const bool wanted = !on_token || on_token(s, id);
@@ -179,24 +184,26 @@ std::vector<GenerateResult> Generator::generate(
             result.end = EndReason::caller;
         else if (request.max_tokens > 0 && result.ids.size() >= request.max_tokens)
             result.end = EndReason::max_tokens;
-        else if (context_.tokens(s).size() >= context_.context())
+        else if (context_->tokens(s).size() >= context_->context())
             result.end = EndReason::context_full;
         else
             return;
-        context_.leave(s);
+        answers[s].ended = true;
+        context_->leave(s);
     };
-    for (uint32_t s = 0; s < requests.size(); ++s)
-        take(s, context_.join(s, requests[s].sampler, allowed_, requests[s].stop_ids));
+    for (uint32_t s = 0; s < answers.size(); ++s)
+        if (!answers[s].ended)
+            take(s, context_->join(s, answers[s].request.sampler, allowed_, answers[s].request.stop_ids));
     DraftLength length(drafts_);
     for (;;) {
-        const std::vector<uint32_t> sequences = context_.decoding();
+        const std::vector<uint32_t> sequences = context_->decoding();
         if (sequences.empty())
             break;
         if (sequences.size() == 1 && drafts_ > 0) {
-            const uint32_t s = sequences.front();
-            for (const int32_t id : guess_and_step(requests[s], results[s], length, cancelled)) {
-                take(s, id);
-                if (context_.decoding().empty())
+            const Answer& answer = answers[sequences.front()];
+            for (const int32_t id : guess_and_step(answer.request, answer.result, length, cancelled)) {
+                take(sequences.front(), id);
+                if (context_->decoding().empty())
                     break;  // a stop id: nothing follows it
             }
             continue;
@@ -204,15 +211,43 @@ std::vector<GenerateResult> Generator::generate(
         // Until the first of them has all its tokens.
         uint32_t expected = UINT32_MAX;
         for (const uint32_t s : sequences)
-            if (requests[s].max_tokens > 0)
-                expected = std::min(expected, requests[s].max_tokens -
-                                                  static_cast<uint32_t>(results[s].ids.size()));
-        const std::span<const int32_t> drawn = context_.step(expected);
+            if (const uint32_t most = answers[s].request.max_tokens; most > 0)
+                expected =
+                    std::min(expected, most - static_cast<uint32_t>(answers[s].result.ids.size()));
+        const std::span<const int32_t> drawn = context_->step(expected);
         const std::vector<int32_t> ids(drawn.begin(), drawn.end());
         for (size_t i = 0; i < ids.size(); ++i)
             take(sequences[i], ids[i]);
     }
-    stats_.decode_seconds = seconds_since(begin);
+    stats_.decode_seconds += seconds_since(begin);
+}
+
+std::vector<GenerateResult> Generator::generate(std::span<const GenerateRequest> requests,
+                                                const OnToken& on_token, const Cancelled& cancelled) {
+    stats_ = {};
+    Device& device = model_.device();
+    std::vector<Answer> answers;
+    device.surviving([&] {
+        assert(!requests.empty() && requests.size() <= context_->sequences());
+        for (const GenerateRequest& request : requests) {
+            if (request.prompt.empty())
+                fail(Fault::bad_input, "The prompt is empty.");
+            if (request.prompt.size() > context_->context())
+                fail(Fault::bad_input, "The prompt has %zu tokens, the context %u positions.",
+                     request.prompt.size(), context_->context());
+            context_->check(request.prompt);
+            validate(request.sampler);
+        }
+        if (answers.empty())
+            for (const GenerateRequest& request : requests) {
+                stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());
+                answers.push_back({request, {}});
+            }
+        go_on(answers, on_token, cancelled);
+    });
+    std::vector<GenerateResult> results;
+    for (Answer& answer : answers)
+        results.push_back(std::move(answer.result));
     return results;
 }
 

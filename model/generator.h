@@ -39,6 +39,7 @@ struct GenerateStats {
     double decode_seconds = 0;
 };
 
+// Its context is made anew when the device is, and answers go on.
 class Generator {
 public:
     // options.sequences: how many prompts a batch can have. options.drafts: ids that a step guesses at
@@ -53,7 +54,9 @@ public:
     // cancelled is asked between slices of device work: then the prompts that run end with
     // EndReason::caller, and what the cache holds stays usable.
     // Throws bad_input (empty prompt, ids outside the vocabulary, a prompt longer than the context:
-    // says both lengths), device_lost, out_of_memory, internal (logits are not finite).
+    // says both lengths), device_lost, out_of_memory, internal (logits are not finite); the next call
+    // begins from what the cache holds then. A device that is lost is set up anew
+    // (Device::surviving); then the prompts and what was drawn run again, and nothing is told twice.
     std::vector<GenerateResult> generate(
         std::span<const GenerateRequest> requests,
         const std::function<bool(uint32_t prompt, int32_t id)>& on_token = {},
@@ -63,17 +66,25 @@ public:
     void forbid(std::span<const int32_t> ids);
 
     const GenerateStats& stats() const { return stats_; }  // of the last generate()
-    Context& context() { return context_; }
+    Context& context() { return *context_; }
     Model& model() { return model_; }
 
 private:
-    void read_prompt(std::span<const GenerateRequest> requests, uint32_t sequence,
-                     const Cancelled& cancelled);
+    // An answer that goes on.
+    struct Answer {
+        const GenerateRequest& request;
+        GenerateResult result;
+        bool ended = false;
+    };
+    using OnToken = std::function<bool(uint32_t prompt, int32_t id)>;
+    bool prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts, uint32_t sequence,
+                 const Cancelled& cancelled);
+    void go_on(std::span<Answer> answers, const OnToken& on_token, const Cancelled& cancelled);
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                         DraftLength& length, const Cancelled& cancelled);
 
     Model& model_;
-    Context context_;
+    Remade<Context> context_;
     uint32_t drafts_;
     std::unique_ptr<Drafter> drafter_;  // null: guesses are looked up
     std::vector<uint32_t> allowed_;  // [vocab] bits

@@ -18,46 +18,49 @@ RopeTable rope_table(Device& device, const Config& config, bool global) {
 
 }  // namespace
 
-Model::Model(Device& device, const Config& config, const ModelBytes& bytes,
-             const ModelOptions& options)
-    : device_(device),
-      ops_(device),
-      config_(config),
-      check_(options.check),
-      bytes_(bytes),
-      context_(options.context),
-      pictures_(options.pictures),
-      others_(options.others + (pictures_ ? bytes.vision : 0) + device.bytes_now()),
-      residency_(olivine::residency(config_, bytes_, context_, device.budget_bytes(), others_)) {
-    require_fit(residency_, bytes_, device.budget_bytes(), others_);
+Model::Parts::Parts(Device& device, const Config& config, const Checkpoint* checkpoint,
+                    DataType random_type, const Residency& residency, const Progress& progress)
+    : ops(device),
+      weights(checkpoint ? load_weights(device, *checkpoint, residency, progress)
+                         : random_weights(device, ops, config, random_type, residency)),
+      rope_global(rope_table(device, config, true)),
+      rope_local(rope_table(device, config, false)) {
+    start_stream(device, residency);
+}
+
+void Model::Parts::start_stream(Device& device, const Residency& residency) {
+    if (residency.streams)
+        stream = std::make_unique<WeightStream>(device, weights.groups(residency));
+}
+
+Model::Model(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
+             const ModelBytes& bytes, const ModelOptions& options)
+    : device_(device), config_(config), checkpoint_(checkpoint), random_type_(random_type),
+      check_(options.check), bytes_(bytes), context_(options.context), with_pictures_(options.pictures),
+      others_(options.others + (with_pictures_ ? bytes.vision : 0) + device.bytes_now()),
+      progress_(options.progress),
+      parts_(device, [this](std::optional<Parts>& parts) { make_parts(parts); }) {
+    progress_ = {};
+    if (check_)
+        device_.surviving([this] { check_device(device_, config_, parts_->weights, *check_); });
+}
+
+void Model::make_parts(std::optional<Parts>& parts) {
+    if (!residency_.fits) {  // the first, or after a change of the budget that has failed
+        const Residency fresh = olivine::residency(config_, bytes_, context_, device_.budget_bytes(), others_);
+        require_fit(fresh, bytes_, device_.budget_bytes(), others_);
+        residency_ = fresh;
+    }
+    parts.emplace(device_, config_, checkpoint_, random_type_, residency_, progress_);
+    ++generation_;
 }
 
 Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
-    : Model(device, checkpoint.config(), model_bytes(checkpoint, options.context), options) {
-    checkpoint_ = &checkpoint;
-    weights_ = load_weights(device, checkpoint, residency_, options.progress);
-    finish_loading();
-}
+    : Model(device, checkpoint.config(), &checkpoint, DataType::f32, model_bytes(checkpoint, options.context),
+            options) {}
 
 Model::Model(Device& device, const Config& config, DataType type, const ModelOptions& options)
-    : Model(device, config, model_bytes(config, type, options.context), options) {
-    random_type_ = type;
-    weights_ = random_weights(device, ops_, config, type, residency_);
-    finish_loading();
-}
-
-void Model::finish_loading() {
-    rope_global_ = rope_table(device_, config_, true);
-    rope_local_ = rope_table(device_, config_, false);
-    start_stream();
-    if (check_)
-        check_device(device_, config_, weights_, *check_);
-}
-
-void Model::start_stream() {
-    if (residency_.streams)
-        stream_ = std::make_unique<WeightStream>(device_, weights_.groups(residency_));
-}
+    : Model(device, config, nullptr, type, model_bytes(config, type, options.context), options) {}
 
 void Model::set_budget(uint64_t bytes) {
     fit(bytes, others_);
@@ -74,12 +77,12 @@ void Model::fit(uint64_t bytes, uint64_t others) {
         device_.set_budget(bytes);
     if (next.layers != residency_.layers || next.head_rows != residency_.head_rows ||
         next.streams != residency_.streams) {
-        weights_.make_images(device_, residency_, next);
+        parts_->weights.make_images(device_, residency_, next);
         const Residency before = std::exchange(residency_, Residency{});
-        stream_.reset();
-        weights_.move(device_, before, next);
+        parts_->stream.reset();
+        parts_->weights.move(device_, before, next);
         residency_ = next;
-        start_stream();
+        parts_->start_stream(device_, residency_);
         ++generation_;
     }
     device_.set_budget(bytes);
@@ -96,20 +99,27 @@ uint32_t Model::generation() const {
 Vision& Model::vision(const Progress& progress) {
     if (!config_.vision)
         fail(Fault::bad_input, "The model has no picture encoder: it reads text only.");
-    if (!vision_) {
-        if (!pictures_) {
+    device_.surviving([&] {
+        if (parts_->vision)
+            return;
+        if (!with_pictures_) {
             fit(device_.budget_bytes(), others_ + bytes_.vision);
             others_ += bytes_.vision;
-            pictures_ = true;
+            with_pictures_ = true;
         }
         VisionWeights weights =
             checkpoint_ ? load_vision_weights(device_, *checkpoint_, progress)
-                        : random_vision_weights(device_, ops_, config_, random_type_);
+                        : random_vision_weights(device_, parts_->ops, config_, random_type_);
         if (check_)
             check_device(device_, config_, weights, *check_);
-        vision_ = std::make_unique<Vision>(device_, ops_, config_, std::move(weights));
-    }
-    return *vision_;
+        parts_->vision =
+            std::make_unique<Vision>(device_, parts_->ops, config_, std::move(weights), pictures_);
+    });
+    return *parts_->vision;
+}
+
+std::vector<PictureRef> Model::encode(std::span<const Picture> pictures, const EncodeOptions& options) {
+    return device_.surviving([&] { return vision().encode(pictures, options); });
 }
 
 std::vector<float> Model::forward(Context& context, uint32_t sequence,

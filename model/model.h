@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "engine/ops/ops.h"
+#include "engine/remade.h"
 #include "model/callbacks.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/device_check.h"
+#include "model/picture_store.h"
 #include "model/residency.h"
 #include "model/sizes.h"
 #include "model/vision.h"
@@ -32,6 +34,7 @@ struct ModelOptions {
     std::optional<DeviceCheck> check;  // none: the device is trusted, and rungs are the best it has
 };
 
+// Is made anew, from the same checkpoint, when its device is (Device::surviving).
 class Model {
 public:
     // Loads a checkpoint. Device and checkpoint outlive the model.
@@ -48,21 +51,25 @@ public:
     void set_budget(uint64_t bytes);
     const Residency& residency() const { return residency_; }
     // Null where everything is resident.
-    WeightStream* stream() { return stream_.get(); }
+    WeightStream* stream() { return parts_->stream.get(); }
     // Goes up when weights have moved: plans recorded before are void. Throws internal where they
     // have not arrived.
     uint32_t generation() const;
 
     Device& device() const { return device_; }
-    Ops& ops() { return ops_; }
+    Ops& ops() { return parts_->ops; }
     const Config& config() const { return config_; }
-    const Weights& weights() const { return weights_; }
+    const Weights& weights() const { return parts_->weights; }
     // The picture encoder, loaded when it is first asked for; `progress` is told then. Throws
-    // bad_input for a model without one, and what loading throws.
+    // bad_input for a model without one, and what loading throws. Stays until the device is lost.
     bool has_vision() const { return config_.vision.has_value(); }
     Vision& vision(const Progress& progress = {});
+    // Vision::encode, again where the device is lost in between.
+    std::vector<PictureRef> encode(std::span<const Picture> pictures, const EncodeOptions& options = {});
+    // Those that have been encoded.
+    const PictureStore& pictures() const { return pictures_; }
     // Sines for one kind of layer.
-    const RopeTable& rope(bool global) const { return global ? rope_global_ : rope_local_; }
+    const RopeTable& rope(bool global) const { return global ? parts_->rope_global : parts_->rope_local; }
 
     // Runs `tokens` after what the sequence holds. Returns the logits of all of them
     // [tokens][vocab], row i predicting the token after tokens[i], or of the last one only.
@@ -74,28 +81,36 @@ public:
                                bool last_only, uint32_t chunk = 0, const Cancelled& cancelled = {});
 
 private:
-    Model(Device& device, const Config& config, const ModelBytes& bytes,
-          const ModelOptions& options);
-    void finish_loading();
+    // What lives on the device.
+    struct Parts {
+        Parts(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
+              const Residency& residency, const Progress& progress);
+        void start_stream(Device& device, const Residency& residency);
+        Ops ops;
+        Weights weights;
+        std::unique_ptr<WeightStream> stream;
+        RopeTable rope_global, rope_local;
+        std::unique_ptr<Vision> vision;
+    };
+    Model(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
+          const ModelBytes& bytes, const ModelOptions& options);
+    void make_parts(std::optional<Parts>& parts);
     void fit(uint64_t budget, uint64_t others);
-    void start_stream();
 
     Device& device_;
-    Ops ops_;
     Config config_;
-    const Checkpoint* checkpoint_ = nullptr;  // null: random weights
-    DataType random_type_ = DataType::f32;
+    const Checkpoint* checkpoint_;  // null: random weights
+    DataType random_type_;
     std::optional<DeviceCheck> check_;
     ModelBytes bytes_;
     ContextOptions context_;
-    bool pictures_;    // the encoder is among the others
-    uint64_t others_;  // device bytes besides the model's and its context's
+    bool with_pictures_;  // the encoder is among the others
+    uint64_t others_;     // device bytes besides the model's and its context's
     Residency residency_;
     uint32_t generation_ = 0;
-    Weights weights_;
-    std::unique_ptr<WeightStream> stream_;
-    std::unique_ptr<Vision> vision_;
-    RopeTable rope_global_, rope_local_;
+    PictureStore pictures_;
+    Progress progress_;  // while the first parts are loaded
+    Remade<Parts> parts_;
 };
 
 }  // namespace olivine

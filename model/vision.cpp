@@ -16,9 +16,8 @@ constexpr uint32_t kFirstProductRows = 1024, kLeastProductRows = 64;
 // Pictures together as long as their scratch stays below this.
 constexpr uint64_t kBatchBytes = uint64_t{256} << 20;
 constexpr uint32_t kMostTogether = 8;
-// Words of a picture that are resized at once, and encoded pictures that are kept for nobody.
+// Words of a picture that are resized at once.
 constexpr uint64_t kStripWords = uint64_t{4} << 20;
-constexpr size_t kRecent = 8;
 
 HeadShape head_shape(const VisionConfig& v) {
     return {v.num_heads, v.num_heads, v.hidden_size / v.num_heads};
@@ -95,7 +94,7 @@ uint64_t Vision::scratch_bytes(const Config& config) {
     return one.total() + config.vision->patches() * sizeof(shader::Row) + one.soft;
 }
 
-Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights)
+Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store)
     : device_(device),
       ops_(ops),
       config_(config),
@@ -103,7 +102,8 @@ Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights wei
       scratch_(std::make_unique<Scratch>()),
       product_pace_(UINT32_MAX, Pace::kSeconds, kFirstProductRows, kLeastProductRows),
       attention_pace_(config.vision->patches(), Pace::kSeconds, kFirstAttentionRows,
-                      kLeastAttentionRows) {
+                      kLeastAttentionRows),
+      store_(store) {
     const VisionConfig& v = *config_.vision;
     const ScratchBytes one = scratch_of(config_);
     const uint64_t range = device.capabilities().max_range_bytes;
@@ -361,33 +361,32 @@ void Vision::encode_batch(std::span<const Picture* const> pictures,
     trace("pooled", s.pooled.first(count * soft_rows));
     trace("soft_tokens", s.soft.first(count * soft_rows));
 
-    const uint64_t bytes = Activation::bytes_of(soft_rows, config_.hidden_size);
-    Recorder recorder(device_, "soft tokens");
+    // To the host, without the padding of rows.
+    const uint32_t cols = config_.hidden_size, stride = s.soft.stride;
+    std::vector<float> rows(size_t{soft_rows} * stride);
     for (uint32_t i = 0; i < count; ++i) {
-        results[i]->soft_tokens = Buffer(device_, Arena::activations, bytes);
-        recorder.copy({s.soft.slice.buffer, i * bytes, bytes}, results[i]->soft_tokens.slice());
+        read(device_, s.soft.middle(i * soft_rows, soft_rows).slice, std::as_writable_bytes(std::span(rows)));
+        std::vector<float>& tokens = results[i]->soft_tokens;
+        for (uint32_t r = 0; r < soft_rows; ++r)
+            tokens.insert(tokens.end(), &rows[size_t{r} * stride], &rows[size_t{r} * stride] + cols);
     }
-    recorder.finish().run();
 }
 
 std::vector<PictureRef> Vision::encode(std::span<const Picture> pictures,
                                        const EncodeOptions& options) {
-    std::erase_if(known_, [](const auto& picture) { return picture.expired(); });
     std::vector<PictureRef> results(pictures.size());
     std::vector<const Picture*> missing;
     std::vector<std::shared_ptr<EncodedPicture>> made;
     for (size_t i = 0; i < pictures.size(); ++i) {
         const std::array<uint64_t, 2> hash = content_hash(pictures[i]);
-        for (const auto& picture : known_)
-            if (const PictureRef known = picture.lock(); known && known->hash == hash)
-                results[i] = known;
+        results[i] = store_.find(hash);
         for (const auto& picture : made)  // the same picture twice in one call
             if (picture->hash == hash)
                 results[i] = picture;
         if (results[i])
             continue;
         made.push_back(std::make_shared<EncodedPicture>());
-        made.back()->id = --last_id_;
+        made.back()->id = store_.next_id();
         made.back()->hash = hash;
         results[i] = made.back();
         missing.push_back(&pictures[i]);
@@ -406,20 +405,8 @@ std::vector<PictureRef> Vision::encode(std::span<const Picture> pictures,
         encode_batch(std::span(missing).subspan(first, count), targets, options,
                      batch * steps_per_batch(), batches * steps_per_batch());
     }
-    for (const auto& picture : made) {
-        known_.push_back(picture);
-        recent_.push_back(picture);
-    }
-    if (recent_.size() > kRecent)
-        recent_.erase(recent_.begin(), recent_.end() - kRecent);
+    store_.add(made);
     return results;
-}
-
-PictureRef Vision::find(int32_t id) const {
-    for (const auto& picture : known_)
-        if (PictureRef known = picture.lock(); known && known->id == id)
-            return known;
-    return nullptr;
 }
 
 }  // namespace olivine

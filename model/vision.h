@@ -1,7 +1,6 @@
 // Pictures into soft tokens: SigLIP and the projector of Gemma 3, on the device.
 #pragma once
 
-#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,19 +11,10 @@
 #include "model/callbacks.h"
 #include "model/pace.h"
 #include "model/picture.h"
+#include "model/picture_store.h"
 #include "model/vision_weights.h"
 
 namespace olivine {
-
-// A picture as the text model reads it.
-struct EncodedPicture {
-    // Stands for each of its soft tokens in a prompt: negative, and another one for every picture
-    // that differs from those before it.
-    int32_t id = 0;
-    std::array<uint64_t, 2> hash{};
-    Buffer soft_tokens;  // [mm_tokens_per_image][hidden] f32, rows as Activation lays them out
-};
-using PictureRef = std::shared_ptr<const EncodedPicture>;
 
 // Device seconds of one picture's stages; zero where the device has no timestamps.
 struct VisionSeconds {
@@ -46,18 +36,15 @@ struct EncodeOptions {
 
 class Vision {
 public:
-    // The config must have vision. Device and ops outlive this.
+    // The config must have vision. Device, ops and store outlive this.
     // Throws unsupported (a picture larger than the device can bind), out_of_memory, device_lost.
-    Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights);
+    Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store);
     ~Vision();
 
-    // Encodes pictures, several at once where memory allows; those that it knows are not encoded
-    // again. Throws out_of_memory, device_lost, cancelled.
+    // Encodes pictures into the store, several at once where memory allows; those that it has are not
+    // encoded again. Throws out_of_memory, device_lost, cancelled.
     std::vector<PictureRef> encode(std::span<const Picture> pictures,
                                    const EncodeOptions& options = {});
-
-    // A picture that somebody still holds or that was encoded of late; else null.
-    PictureRef find(int32_t id) const;
 
     uint32_t tokens_per_picture() const { return config_.mm_tokens_per_image; }
     // Of the last encode() that had something to do, all its pictures together.
@@ -86,10 +73,7 @@ private:
     std::map<uint32_t, std::unique_ptr<Plans>> plans_;  // by pictures in a batch
     VisionSeconds seconds_;
     Pace product_pace_, attention_pace_;
-
-    int32_t last_id_ = 0;
-    std::vector<std::weak_ptr<const EncodedPicture>> known_;
-    std::vector<PictureRef> recent_;  // kept though nobody else holds them
+    PictureStore& store_;
 };
 
 }  // namespace olivine

@@ -395,9 +395,11 @@ int bench_vision(const BenchFlags& flags) {
         device.set_trace(trace->trace());
     ProgressBar bar("measuring");
     Ops ops(device);
+    PictureStore store;
     Vision vision(device, ops, config,
                   checkpoint ? load_vision_weights(device, *checkpoint, {})
-                             : random_vision_weights(device, ops, config, type));
+                             : random_vision_weights(device, ops, config, type),
+                  store);
     const VisionResults results =
         measure_vision(device, ops, vision, config, type, flags.repetitions, bar);
     if (flags.json) {

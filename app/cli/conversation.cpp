@@ -24,14 +24,14 @@ void Conversation::attach(std::span<const Picture> pictures, std::span<const std
     require_vision(flags_, session_.model->config());
     EncodeProgress progress(pictures.size() > 1 ? std::to_string(pictures.size()) + " pictures"
                                                 : names[0]);
-    Vision& vision = session_.model->vision(progress.loading());
+    session_.model->vision(progress.loading());
     chat_.attach(pictures, names, progress.options());
     if (!verbose_)
         return;
     for (size_t i = 0; i < pictures.size(); ++i)
         note(format_text("%s: %u x %u pixels", names[i].c_str(), pictures[i].width,
                          pictures[i].height));
-    note(format_text("encoded in %.2f s of the device", vision.seconds().total()));
+    note(format_text("encoded in %.2f s of the device", session_.model->vision().seconds().total()));
 }
 
 void Conversation::report() {

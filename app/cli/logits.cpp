@@ -60,7 +60,8 @@ std::vector<int32_t> place_pictures(const LogitsFlags& flags, const std::vector<
     if (pictures.empty())
         return tokens;
     EncodeProgress progress(pictures.size() > 1 ? "pictures" : flags.images[0]);
-    encoded = model.vision(progress.loading()).encode(pictures, progress.options());
+    model.vision(progress.loading());
+    encoded = model.encode(pictures, progress.options());
     size_t soft = 0;
     for (int32_t& id : tokens)
         if (id == *config.image_token_id)

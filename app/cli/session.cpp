@@ -145,6 +145,9 @@ DeviceOptions device_options(const Flags& flags) {
     options.disabled = flags.disabled;
     options.precision = flags.precision;
     options.deterministic = flags.deterministic;
+    options.rebuilt = [] {
+        note("the device was lost; it has been set up anew and the answer goes on.");
+    };
     options.cache_folder = platform::cache_folder();
     options.shaders = open_shader_folder(flags.shader_dir);
     return options;

@@ -12,8 +12,8 @@ namespace {
 
 // Queries that share every key a workgroup reads. More reuse, more registers: 8 queries with a
 // 256-wide head are 64 floats a thread at 32 threads. Software drivers have 8 or fewer threads, and
-// compile the unrolled queries on one thread before the first token. A tile of one row, which decode has, depends
-// on no other: its keys begin with the first that the row sees.
+// compile the unrolled queries on one thread before the first token. A tile of one row, as decode has,
+// depends on no other: its keys begin with the first that the row sees.
 uint32_t rows_per_tile(const Device& device, const HeadShape& shape) {
     const uint32_t queries = device.capabilities().software ? 4 : 8;
     return device.deterministic() ? 1 : std::max(1u, queries / (shape.heads / shape.kv_heads));

@@ -11,7 +11,7 @@ namespace olivine {
 const Pipeline& Variants::get(const std::string& shader, uint32_t threads,
                               const std::vector<uint32_t>& constants) {
     Pipeline& pipeline = pipelines_[Key{shader, threads, constants}];
-    if (!pipeline) {
+    if (!pipeline || pipeline.failed()) {  // for lack of memory, which may be there again
         ShaderFolder* folder = device_.shaders();
         pipeline = Pipeline(device_, {.name = shader.c_str(),
                                       .spirv = folder ? folder->spirv(shader) : spirv(shader),

@@ -69,6 +69,17 @@ TEST_CASE("an adopted device runs, and stays the host's", "[engine]") {
         CHECK(host.locks > before);
         CHECK(host.locks == host.unlocks);
     }
+    {
+        // A loss is the host's to deal with.
+        Device device(host.device, {});
+        int runs = 0;
+        CHECK_THROWS_AS(device.surviving([&] {
+            ++runs;
+            fail(Fault::device_lost, "A test says so.");
+        }),
+                        Error);
+        CHECK(runs == 1);
+    }
     // Ours are gone; the host's device still works.
     CHECK(vkDeviceWaitIdle(host.device.device) == VK_SUCCESS);
 }

@@ -5,7 +5,11 @@
 //   * after being out of memory the same device still gives the right result;
 //   * the next program gives the right result.
 //
-//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream; all without arguments
+// Two scenarios are other: in "survive" the device is lost in the middle of a conversation, which goes on
+// with the same words; in "memory" there is none for a request, and the same generator then answers it.
+//
+//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream survive memory; all without
+//                                    arguments
 //
 // A crash or a hang is a failure too, which the caller sees. Exit code 0, 1, or 77 without a device.
 #include <unistd.h>
@@ -170,6 +174,7 @@ std::vector<Scenario> scenarios(const std::string& cache_folder) {
     plain.cache_folder = cache_folder;
     gpu.cache_folder = cache_folder;
     gpu.as_gpu = true;
+    gpu.rebuilds = 0;  // "survive" has them
     checked.validation = true;
     return {
         {"list", "devices are listed", list, 100},
@@ -295,6 +300,178 @@ Count fail_in_turn(const Scenario& scenario, const Scenario& next) {
     return count;
 }
 
+// ---- conversations -----------------------------------------------------------------------------
+
+const Checkpoint& tiny_model() {
+    static const std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(OLIVINE_TEST_MODEL);
+    return *checkpoint;
+}
+
+GenerateRequest request_of(std::vector<int32_t> prompt) {
+    GenerateRequest request;
+    request.prompt = std::move(prompt);
+    request.max_tokens = 20;
+    request.sampler = {.temperature = 0.8f, .seed = 5};
+    return request;
+}
+
+// Two turns, the second behind what the first has drawn.
+std::vector<int32_t> converse(const DeviceOptions& options) {
+    Device device(options);
+    Model model(device, tiny_model());
+    Generator generator(model, {.context = 64, .sequences = 1, .chain_seconds = 0, .kv = KvType::f16});
+    std::vector<int32_t> text = {2, 10, 20, 30, 40};
+    for (const int32_t next : {50, 60}) {
+        text.push_back(next);
+        const GenerateRequest request = request_of(text);
+        size_t told = 0;
+        const std::vector<GenerateResult> answers =
+            generator.generate({&request, 1}, [&](uint32_t, int32_t) { return ++told > 0; });
+        if (told != answers[0].ids.size())
+            throw Wrong{"an id is told twice, or never"};
+        text.insert(text.end(), answers[0].ids.begin(), answers[0].ids.end());
+    }
+    return text;
+}
+
+// What a run of `work` comes to that must end well.
+std::string wrong_with(const std::function<bool()>& work) {
+    try {
+        return work() ? "" : "the ids are others";
+    } catch (const Wrong& wrong) {
+        return wrong.what;
+    } catch (const Error& error) {
+        return std::string("an error comes out: ") + error.what();
+    }
+}
+
+Count survive() {
+    Count count;
+    const auto check = [&](const std::string& wrong, const std::string& where) {
+        ++(wrong.empty() ? count.passed : count.failed);
+        if (!wrong.empty())
+            std::printf("survive: FAILED: %s: %s\n", where.c_str(), wrong.c_str());
+    };
+    DeviceOptions options;
+    uint32_t rebuilt = 0;
+    options.rebuilt = [&] { ++rebuilt; };
+    converse(options);
+    watch_vulkan();
+    const std::vector<int32_t> right = converse(options);
+    const VulkanReport normal = take_vulkan_report();
+    check(rebuilt == 0 ? "" : "it is made anew without a loss", "without a fault");
+
+    // None of these is called before there is a device.
+    const std::map<std::string, uint32_t> losses = {{"vkQueueSubmit2", 60},
+                                                    {"vkWaitSemaphores", 60},
+                                                    {"vkCreateBuffer", 40},
+                                                    {"vkCreateComputePipelines", 21},
+                                                    {"vkEndCommandBuffer", 21}};
+    for (const auto& [function, most] : losses) {
+        const uint32_t times = normal.calls.at(function), tried = std::min(times, most);
+        for (uint32_t i = 0; i < tried; ++i) {
+            const uint32_t occurrence =
+                tried == 1 ? 1 : 1 + static_cast<uint32_t>(uint64_t{i} * (times - 1) / (tried - 1));
+            rebuilt = 0;
+            watch_vulkan({function, occurrence, VK_ERROR_DEVICE_LOST});
+            std::string wrong = wrong_with([&] { return converse(options) == right; });
+            const VulkanReport report = take_vulkan_report();
+            if (wrong.empty() && !report.misuse.empty())
+                wrong = report.misuse.front();
+            if (wrong.empty() && (!report.injected || rebuilt != 1))
+                wrong = "nobody noticed";
+            check(wrong, format_text("lost in call %u of %s", occurrence, function.c_str()));
+        }
+        std::printf("  %-50s %6u %6u\n", function.c_str(), times, tried);
+    }
+
+    // A device that is lost again and again.
+    watch_vulkan({"vkQueueSubmit2", normal.calls.at("vkQueueSubmit2") / 2, VK_ERROR_DEVICE_LOST, true});
+    rebuilt = 0;
+    try {
+        converse(options);
+        check("it goes on", "lost for good");
+    } catch (const Error& error) {  // the thing under test
+        const VulkanReport report = take_vulkan_report();
+        check(error.fault() != Fault::device_lost ? error.what()
+              : rebuilt != options.rebuilds       ? "it is made anew another number of times"
+              : !report.misuse.empty()            ? report.misuse.front()
+                                                  : "",
+              "lost for good");
+    }
+    return count;
+}
+
+// A call of the request's that finds no memory, and the request once more.
+std::string answers_without(const std::string& function, uint32_t occurrence, Generator& generator,
+                            const GenerateRequest& request, const std::vector<int32_t>& right) {
+    const auto ids = [&] { return generator.generate({&request, 1})[0].ids; };
+    go_on_watching({function, occurrence, VK_ERROR_OUT_OF_DEVICE_MEMORY});
+    try {
+        if (ids() != right || !dispensable.count(function))
+            return "nobody noticed";
+    } catch (const Error& error) {  // the thing under test
+        if (error.fault() != Fault::out_of_memory)
+            return std::string("the error is of another kind: ") + error.what();
+    }
+    if (!go_on_watching().injected)
+        return "the call never came";
+    return wrong_with([&] { return ids() == right; });
+}
+
+Count memory() {
+    constexpr uint32_t kMost = 5;  // calls of a function that fail
+    Count count;
+    Device device;
+    // Whatever the clock says, the calls are the same each time.
+    const ContextOptions options{
+        .context = 1200, .sequences = 1, .slice_seconds = 1000, .chain_seconds = 0, .kv = KvType::f16};
+    const auto fail_each = [&](const std::map<std::string, uint32_t>& calls, Model* model,
+                               const GenerateRequest& request, const std::vector<int32_t>& right) {
+        for (const auto& [function, times] : calls) {
+            const uint32_t tried = std::min(times, kMost);
+            for (uint32_t i = 0; i < tried; ++i) {
+                const uint32_t occurrence =
+                    tried == 1 ? 1 : 1 + static_cast<uint32_t>(uint64_t{i} * (times - 1) / (tried - 1));
+                std::unique_ptr<Model> own;
+                if (!model)
+                    own = std::make_unique<Model>(device, tiny_model());
+                Generator generator(model ? *model : *own, options);
+                const std::string wrong = answers_without(function, occurrence, generator, request, right);
+                ++(wrong.empty() ? count.passed : count.failed);
+                if (!wrong.empty())
+                    std::printf("memory: FAILED: call %u of %s: %s\n", occurrence, function.c_str(),
+                                wrong.c_str());
+            }
+            std::printf("  %-50s %6u %6u\n", function.c_str(), times, tried);
+        }
+    };
+    // What the first request of a model takes memory for: pipelines.
+    watch_vulkan();
+    Model model(device, tiny_model());
+    const GenerateRequest brief = request_of({2, 10, 20});
+    go_on_watching();
+    const std::vector<int32_t> brief_ids = Generator(model, options).generate({&brief, 1})[0].ids;
+    std::map<std::string, uint32_t> calls = go_on_watching().calls;
+    std::erase_if(calls, [](const auto& call) {
+        return call.first != "vkCreateShaderModule" && call.first != "vkCreateComputePipelines" &&
+               call.first != "vkCreatePipelineLayout" && call.first != "vkCreateDescriptorSetLayout";
+    });
+    fail_each(calls, nullptr, brief, brief_ids);
+
+    // And any request: this one is longer than the page that a cache begins with.
+    const GenerateRequest request = request_of(std::vector<int32_t>(1030, 7));
+    const std::vector<int32_t> ids = Generator(model, options).generate({&request, 1})[0].ids;
+    Generator plain(model, options);
+    go_on_watching();
+    plain.generate({&request, 1});
+    calls = go_on_watching().calls;
+    calls.erase("vkWaitSemaphores");  // which take no memory
+    calls.erase("vkGetQueryPoolResults");
+    fail_each(calls, &model, request, ids);
+    return count;
+}
+
 }  // namespace
 
 // For the leak checker, where there is one: lavapipe loses 128 bytes an instance of its own, and only
@@ -315,24 +492,28 @@ int main(int argc, char** argv) {
         (std::filesystem::temp_directory_path() / format_text("olivine-faults-%d", getpid())).string();
     const std::vector<Scenario> all = scenarios(folder);
     Count total;
-    for (const Scenario& scenario : all) {
-        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), scenario.name) == wanted.end())
-            continue;
+    const auto run = [&](const char* name, const std::function<Count()>& test) {
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end())
+            return;
         try {
-            const Count count = fail_in_turn(scenario, all[1]);
+            const Count count = test();
             total.passed += count.passed;
             total.failed += count.failed;
         } catch (const Error& error) {
             // Validation layers need not be there.
-            if (error.fault() == Fault::unsupported && std::string_view(scenario.name) == "checked") {
-                std::printf("%s: skipped: %s\n", scenario.name, error.what());
+            if (error.fault() == Fault::unsupported && std::string_view(name) == "checked") {
+                std::printf("%s: skipped: %s\n", name, error.what());
                 ++total.skipped;
-                continue;
+                return;
             }
-            std::printf("%s: FAILED: %s\n", scenario.name, error.what());
+            std::printf("%s: FAILED: %s\n", name, error.what());
             ++total.failed;
         }
-    }
+    };
+    for (const Scenario& scenario : all)
+        run(scenario.name, [&] { return fail_in_turn(scenario, all[1]); });
+    run("survive", survive);
+    run("memory", memory);
     std::filesystem::remove_all(folder);
     std::printf("%u passed, %u failed, %u skipped\n", total.passed, total.failed, total.skipped);
     return total.failed > 0 ? 1 : total.passed == 0 ? 77 : 0;

@@ -58,7 +58,8 @@ VkResult injected(const char* name, bool of_queue) {
     State& all = state();
     const std::lock_guard lock(all.mutex);
     const uint32_t occurrence = ++all.report.calls[name];
-    if (all.fault.function == name && all.fault.occurrence == occurrence) {
+    if (all.fault.function == name &&
+        (all.fault.for_good ? occurrence >= all.fault.occurrence : occurrence == all.fault.occurrence)) {
         all.report.injected = true;
         if (all.fault.result == VK_ERROR_DEVICE_LOST && all.device) {
             // A lost device has stopped: nothing it ran touches memory any more.
@@ -146,6 +147,13 @@ void watch_vulkan(const VulkanFault& fault) {
     all.uses.clear();
     all.in_flight.clear();
     all.lost = false;
+}
+
+VulkanReport go_on_watching(const VulkanFault& fault) {
+    State& all = state();
+    const std::lock_guard lock(all.mutex);
+    all.fault = fault;
+    return std::exchange(all.report, {});
 }
 
 VulkanReport take_vulkan_report() {

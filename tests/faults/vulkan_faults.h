@@ -20,6 +20,7 @@ struct VulkanFault {
     std::string function;
     uint32_t occurrence = 0;
     VkResult result = VK_SUCCESS;
+    bool for_good = false;  // and all that follow
 };
 
 struct VulkanReport {
@@ -31,6 +32,9 @@ struct VulkanReport {
 // Begins to count anew, with no fault (an empty function) or one. A device that is lost stays lost:
 // from then on its queue answers VK_ERROR_DEVICE_LOST until the device is destroyed.
 void watch_vulkan(const VulkanFault& fault = {});
+
+// The same, while objects are there that were made before. Returns what has happened until now.
+VulkanReport go_on_watching(const VulkanFault& fault = {});
 
 // What has happened since; objects that are still there are misuse.
 VulkanReport take_vulkan_report();
