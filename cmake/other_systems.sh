@@ -33,7 +33,7 @@ everything_is_here() {
         #error
         #endif" ||
         absent+=("vulkan/vulkan.h of 1.4.$headers_minimum")
-    for header in sentencepiece_processor.h nlohmann/json.hpp CLI/CLI.hpp histedit.h; do
+    for header in sentencepiece_processor.h nlohmann/json.hpp CLI/CLI.hpp histedit.h zlib.h; do
         has_header "$header" || absent+=("$header")
     done
     has_header vk_mem_alloc.h || has_header vma/vk_mem_alloc.h || absent+=(vk_mem_alloc.h)
@@ -64,11 +64,11 @@ olivine: packages are installed on Debian 12 and newer only. Elsewhere, install 
   Fedora:
     gcc-c++ cmake ninja-build ccache pkgconf-pkg-config vulkan-headers vulkan-loader-devel glslang
     glslc spirv-tools VulkanMemoryAllocator-devel sentencepiece-devel stb_image-devel json-devel
-    cli11-devel libedit-devel mesa-vulkan-drivers; for the tests: catch-devel
+    cli11-devel libedit-devel zlib-devel mesa-vulkan-drivers; for the tests: catch-devel
     vulkan-validation-layers python3-numpy clang compiler-rt
   Arch:
     gcc cmake ninja ccache pkgconf vulkan-headers vulkan-icd-loader glslang shaderc spirv-tools
-    vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit and the GPU's driver
+    vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit zlib and the GPU's driver
     (vulkan-radeon, vulkan-intel, nvidia-utils; vulkan-swrast without a GPU); for the tests: catch2
     vulkan-validation-layers python-numpy clang compiler-rt
   Vulkan's headers must be 1.4.$headers_minimum or newer and glslang $glslang_minimum or newer.

@@ -26,7 +26,7 @@ readonly swiftshader="$cache/swiftshader"
 # To build and run. libvulkan-dev gives the linker its libvulkan.so on Debian 12 too, where the
 # headers come from the toolchain folder.
 readonly build_packages=(g++ cmake ninja-build ccache pkg-config libvulkan-dev libvulkan1
-    libsentencepiece-dev libstb-dev nlohmann-json3-dev libcli11-dev libedit-dev)
+    libsentencepiece-dev libstb-dev nlohmann-json3-dev libcli11-dev libedit-dev zlib1g-dev)
 # Shader compilers and headers: installed on Debian 13, unpacked into the toolchain folder on 12.
 readonly shader_packages=(glslang-tools glslc spirv-tools libvulkan-memory-allocator-dev)
 readonly toolchain_packages=("${shader_packages[@]}" libshaderc1 libvulkan-dev

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "model/session_file.h"
 #include "model/utf8.h"
 
 namespace olivine {
@@ -83,8 +84,8 @@ void Chat::clear() {
         ++options_.sampler.seed;  // or the same question would get the same answer again
     turns_.clear();
     attached_.clear();
+    first_ = 0;
     ids_.clear();
-    answer_ids_.clear();
 }
 
 void Chat::attach(std::span<const Picture> pictures, std::span<const std::string> names,
@@ -106,49 +107,77 @@ void Chat::attach(std::span<const Picture> pictures, std::span<const std::string
     }
 }
 
-const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
-                      const Cancelled& cancelled) {
-    Message question{Message::Role::user, std::string(text)};
-    std::vector<AttachedPicture> pictures = std::exchange(attached_, {});
-    size_t encoded = 0;
-    for (const AttachedPicture& picture : pictures) {
+Message Chat::message(const Turn& turn) const {
+    Message question{Message::Role::user, turn.user};
+    for (const AttachedPicture& picture : turn.pictures) {
         PictureInText& in_text = question.pictures.emplace_back();
         in_text.soft_tokens = generator_.model().config().mm_tokens_per_image;
         for (const PictureRef& each : picture.encoded)
             in_text.ids.push_back(each->id);
-        encoded += picture.encoded.size();
     }
-    std::vector<int32_t> ids = ids_;
-    if (turns_.empty()) {
-        std::vector<Message> messages;
-        if (!options_.system.empty())
-            messages.push_back({Message::Role::system, options_.system});
-        messages.push_back(question);
-        ids = template_.prompt(messages);
-    } else {
-        ids.insert(ids.end(), answer_ids_.begin(), answer_ids_.end());
-        const std::vector<int32_t> next = template_.next_turn(question, false);
+    return question;
+}
+
+// The conversation from one of its turns on, up to the last question's end.
+std::vector<int32_t> Chat::prompt_from(size_t first) const {
+    std::vector<Message> messages;
+    if (!options_.system.empty())
+        messages.push_back({Message::Role::system, options_.system});
+    messages.push_back(message(turns_[first]));
+    std::vector<int32_t> ids = template_.prompt(messages);
+    for (size_t i = first + 1; i < turns_.size(); ++i) {
+        ids.insert(ids.end(), turns_[i - 1].answer_ids.begin(), turns_[i - 1].answer_ids.end());
+        const std::vector<int32_t> next = template_.next_turn(message(turns_[i]), false);
         ids.insert(ids.end(), next.begin(), next.end());
     }
-    if (ids.size() >= generator_.context().context())
-        fail(Fault::bad_input,
-             "The conversation has %zu tokens with this question%s, the context %u positions.",
-             ids.size(),
-             encoded > 0 ? format_text(" and its %zu pictures of %u", encoded,
-                                       generator_.model().config().mm_tokens_per_image)
-                               .c_str()
-                         : "",
-             generator_.context().context());
-    const std::vector<int32_t> ids_before = std::exchange(ids_, std::move(ids));
-    const std::vector<int32_t> answer_before = answer_ids_;
-    turns_.push_back({std::string(text), std::move(pictures), {}});
+    return ids;
+}
+
+// Forgets the oldest turns, so that a quarter of the context is free, or all but the last. False when that
+// brings nothing.
+bool Chat::forget_turns() {
+    const size_t context = generator_.context().context();
+    const size_t drawn = turns_.back().answer_ids.size(), before = ids_.size();
+    while (first_ + 1 < turns_.size() && ids_.size() + drawn > context / 4 * 3)
+        ids_ = prompt_from(++first_);
+    return ids_.size() < before && ids_.size() + drawn < context;
+}
+
+const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
+                      const Cancelled& cancelled) {
+    const std::vector<int32_t> ids_before = ids_;
+    const uint32_t first_before = first_;
+    turns_.push_back({std::string(text), std::exchange(attached_, {}), {}, {}});
     try {
+        if (turns_.size() == 1) {
+            ids_ = prompt_from(0);
+        } else {
+            const std::vector<int32_t>& answer_ids = turns_[turns_.size() - 2].answer_ids;
+            const std::vector<int32_t> next = template_.next_turn(message(turns_.back()), false);
+            ids_.insert(ids_.end(), answer_ids.begin(), answer_ids.end());
+            ids_.insert(ids_.end(), next.begin(), next.end());
+        }
+        const uint32_t context = generator_.context().context();
+        if (ids_.size() >= context && options_.shift)
+            forget_turns();
+        if (ids_.size() >= context) {
+            const uint32_t soft = generator_.model().config().mm_tokens_per_image;
+            size_t encoded = 0;
+            for (const AttachedPicture& picture : turns_.back().pictures)
+                encoded += picture.encoded.size();
+            fail(Fault::bad_input,
+                 "The conversation has %zu tokens with this question%s, the context %u positions.",
+                 ids_.size(),
+                 encoded > 0 ? format_text(" and its %zu pictures of %u", encoded, soft).c_str()
+                             : "",
+                 context);
+        }
         return answer(on_text, cancelled);
     } catch (const Error&) {
         // A question that could not be answered leaves the conversation as it was.
         turns_.pop_back();
         ids_ = ids_before;
-        answer_ids_ = answer_before;
+        first_ = first_before;
         throw;
     }
 }
@@ -165,7 +194,7 @@ const Turn& Chat::regenerate(const std::function<void(std::string_view)>& on_tex
 const Turn& Chat::answer(const std::function<void(std::string_view)>& on_text,
                          const Cancelled& cancelled) {
     Turn& turn = turns_.back();
-    answer_ids_.clear();
+    turn.answer_ids.clear();
     Utf8Stream characters;
     StopScanner scanner(options_.stop);
     const auto show = [&](const std::string& text) {
@@ -174,26 +203,50 @@ const Turn& Chat::answer(const std::function<void(std::string_view)>& on_text,
         turn.answer += text;
         on_text(text);
     };
-    const GenerateRequest request{.prompt = ids_,
-                                  .max_tokens = options_.max_tokens,
-                                  .sampler = options_.sampler,
-                                  .stop_ids = template_.stop_ids(),
-                                  .checkpoints = true};
     const auto on_token = [&](uint32_t, int32_t id) {
         if (template_.is_stop(id))
             return true;
-        answer_ids_.push_back(id);
+        turn.answer_ids.push_back(id);
         show(scanner.push(characters.push(tokenizer_.bytes(id))));
         return !scanner.found();
     };
-    const std::vector<GenerateResult> results =
-        generator_.generate(std::span(&request, 1), on_token, cancelled);
+    GenerateRequest request{
+        .sampler = options_.sampler, .stop_ids = template_.stop_ids(), .checkpoints = true};
+    if (!options_.system.empty())  // where a conversation that begins otherwise goes on
+        request.beginning = template_.prompt(
+            std::vector<Message>{{Message::Role::system, options_.system}, {Message::Role::user, ""}});
+    do {
+        request.prompt = ids_;
+        request.prompt.insert(request.prompt.end(), turn.answer_ids.begin(), turn.answer_ids.end());
+        if (options_.max_tokens > 0)
+            request.max_tokens = options_.max_tokens - static_cast<uint32_t>(turn.answer_ids.size());
+        last_end_ = generator_.generate(std::span(&request, 1), on_token, cancelled)[0].end;
+    } while (last_end_ == EndReason::context_full && !scanner.found() && options_.shift && forget_turns());
     if (!scanner.found()) {
         show(scanner.push(characters.finish()));
         show(scanner.finish());
+    } else {
+        last_end_ = EndReason::stop_id;
     }
-    last_end_ = scanner.found() ? EndReason::stop_id : results[0].end;
     return turn;
+}
+
+void Chat::save(const std::string& path) const {
+    generator_.model().device().surviving([&] {
+        save_session(path, {options_.system, options_.sampler.seed, turns_, first_, ids_}, generator_.model(),
+                     generator_.context(), 0);
+    });
+}
+
+void Chat::load(const std::string& path) {
+    SavedChat saved = generator_.model().device().surviving(
+        [&] { return load_session(path, generator_.model(), generator_.context(), 0); });
+    options_.system = std::move(saved.system);
+    options_.sampler.seed = saved.seed;
+    turns_ = std::move(saved.turns);
+    first_ = saved.first_turn;
+    ids_ = std::move(saved.ids);
+    attached_.clear();
 }
 
 }  // namespace olivine

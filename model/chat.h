@@ -11,6 +11,7 @@
 #include "model/chat_template.h"
 #include "model/generator.h"
 #include "model/tokenizer.h"
+#include "model/turn.h"
 
 namespace olivine {
 
@@ -20,18 +21,10 @@ struct ChatOptions {
     std::string system;
     std::vector<std::string> stop;   // texts that end an answer; not part of it
     bool pan_and_scan = false;       // long pictures come with crops (see pan_and_scan())
-};
-
-struct AttachedPicture {
-    std::string name;                 // as the caller calls it
-    std::vector<PictureRef> encoded;  // the picture, then its crops, if any
-};
-
-// One question and its answer.
-struct Turn {
-    std::string user;
-    std::vector<AttachedPicture> pictures;  // before the text
-    std::string answer;  // empty when it was stopped before the first word
+    // When the context is full, the model forgets the oldest turns, whole ones, but not the system
+    // text: as many as leave a quarter of it free. Otherwise the answer ends, and the next question
+    // is refused.
+    bool shift = false;
 };
 
 class Chat {
@@ -58,12 +51,18 @@ public:
     // Answers the last question again, with the next seed. Throws bad_input when there is none.
     const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
                            const Cancelled& cancelled = {});
+    // The conversation in a file, and back in place of this one. Errors: model/session_file.h; what is
+    // attached and not yet asked about is not part of it.
+    void save(const std::string& path) const;
+    void load(const std::string& path);
     // Begins a fresh conversation, with the next seed.
     void clear();
     // Takes effect with a fresh conversation, which this begins.
     void set_system(std::string text);
 
     const std::vector<Turn>& turns() const { return turns_; }
+    // Those at the beginning that the model does not see any more (ChatOptions::shift).
+    uint32_t forgotten_turns() const { return first_; }
     ChatOptions& options() { return options_; }
     // Tokens of the conversation that are in the context, and how it ended last.
     uint32_t context_used() const {
@@ -75,6 +74,9 @@ public:
 private:
     const Turn& answer(const std::function<void(std::string_view)>& on_text,
                        const Cancelled& cancelled);
+    Message message(const Turn& turn) const;
+    std::vector<int32_t> prompt_from(size_t first) const;
+    bool forget_turns();
 
     Generator& generator_;
     const Tokenizer& tokenizer_;
@@ -82,8 +84,8 @@ private:
     ChatTemplate template_;
     std::vector<Turn> turns_;
     std::vector<AttachedPicture> attached_;
-    std::vector<int32_t> ids_;           // of the conversation up to the last question's end
-    std::vector<int32_t> answer_ids_;    // of the last answer, without the stop id
+    uint32_t first_ = 0;                 // turn that the model sees
+    std::vector<int32_t> ids_;           // from there up to the last question's end
     EndReason last_end_ = EndReason::max_tokens;
 };
 

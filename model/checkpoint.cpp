@@ -440,6 +440,33 @@ void Checkpoint::read(const TensorInfo& tensor, uint64_t offset, std::span<std::
     file.read(tensor.offset + offset, out);
 }
 
+std::string Checkpoint::name() const {
+    fs::path path = fs::path(path_).lexically_normal();
+    if (!path.has_filename())  // "folder/"
+        path = path.parent_path();
+    return path.filename().string();
+}
+
+std::string Checkpoint::fingerprint() const {
+    constexpr size_t kLook = 256;  // bytes of each tensor
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    const auto add = [&](std::span<const std::byte> bytes) {
+        for (const std::byte byte : bytes)
+            hash = (hash ^ static_cast<uint64_t>(byte)) * 0x100000001b3;
+    };
+    for (const TensorSpec& spec : text_tensors(config_)) {
+        const TensorInfo& info = *find(spec.name);
+        add(std::as_bytes(std::span(spec.name)));
+        add(std::as_bytes(std::span(&info.type, 1)));
+        add(std::as_bytes(std::span(info.shape)));
+        std::array<std::byte, kLook> look{};
+        const std::span<std::byte> first = std::span(look).first(std::min<uint64_t>(kLook, info.bytes));
+        read(info, 0, first);
+        add(first);
+    }
+    return format_text("%016" PRIx64, hash);
+}
+
 uint64_t Checkpoint::weight_bytes() const {
     uint64_t sum = 0;  // of parts of real files: no overflow
     for (const TensorSpec& spec : text_tensors(config_))

@@ -73,6 +73,11 @@ public:
     // vocab_size is the embedding's number of rows.
     const Config& config() const { return config_; }
     const std::string& path() const { return path_; }
+    // The last part of the path.
+    std::string name() const;
+    // Tells models apart, and the same one with other weights: by the names, types and shapes of the text
+    // tensors and the first bytes of each. Throws bad_file.
+    std::string fingerprint() const;
 
     // Null when the files have no such tensor (or hold it in a type that we do not read).
     const TensorInfo* find(std::string_view canonical) const;

@@ -66,7 +66,7 @@ public:
     // Remembers where a sequence is, on the host: what its local layers see and, if its last
     // prefill() has left them, its logits. So that rewind() to here is a copy later, however much
     // has run since. As much as options.checkpoint_bytes is remembered, of all sequences; then the
-    // oldest is forgotten.
+    // oldest is forgotten but the shortest of each sequence, which later prompts most likely begin with.
     void keep(uint32_t sequence);
     // True when the logits that follow a sequence's last token are in their row, so that join() may come.
     bool has_logits(uint32_t sequence) const { return has_logits_[sequence]; }

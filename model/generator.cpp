@@ -91,7 +91,7 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
     const std::vector<int32_t>& text = texts[sequence];
     const std::vector<int32_t>& held = context_->tokens(sequence);
     const uint32_t all = static_cast<uint32_t>(text.size());
-    const bool checkpoints = answers[sequence].request.checkpoints;
+    const GenerateRequest& request = answers[sequence].request;
     // What a sequence can give of this text. The last token runs for its logits.
     const auto gives = [&](uint32_t s) {
         return std::min(all - 1, context_->reach(s, common(text, context_->tokens(s))));
@@ -106,11 +106,12 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
     if (kept == all && !context_->has_logits(sequence))  // which a checkpoint would have
         kept = context_->rewind(sequence, all - 1);
     stats_.cached_tokens += kept;
-    if (checkpoints)
+    if (request.checkpoints)
         context_->keep(sequence);
 
-    // Where later texts go on otherwise.
+    // Where later texts of this sequence, and those of sequences to come, go on otherwise.
     std::vector<uint32_t> branches(answers.size());
+    branches[sequence] = request.checkpoints ? common(text, request.beginning) : 0;
     for (uint32_t s = sequence + 1; s < answers.size(); ++s)
         branches[s] = common(text, texts[s]);
     try {
@@ -123,6 +124,8 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
             const std::span<const int32_t> rest = std::span(text).subspan(done);
             const uint32_t count = context_->chunk_at(rest, most);
             context_->prefill(sequence, rest.first(count), done + count == all, cancelled);
+            if (branches[sequence] == held.size())
+                context_->keep(sequence);
             for (uint32_t s = sequence + 1; s < answers.size(); ++s)
                 if (branches[s] == held.size() &&
                     context_->reach(s, common(texts[s], context_->tokens(s))) < held.size())
@@ -133,7 +136,7 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
             throw;
         return false;
     }
-    if (checkpoints)
+    if (request.checkpoints)
         context_->keep(sequence);
     return true;
 }

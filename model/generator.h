@@ -20,6 +20,9 @@ struct GenerateRequest {
     // Checkpoints where the prompt goes on from what is held, and at its end: for conversations, where the
     // next prompt begins alike.
     bool checkpoints = false;
+    // With checkpoints: ids of which the prompt has the first few. Another one behind them, which
+    // other prompts may have in common with this one.
+    std::vector<int32_t> beginning = {};
 };
 
 enum class EndReason : uint8_t { stop_id, max_tokens, context_full, caller };
@@ -77,8 +80,8 @@ private:
         bool ended = false;
     };
     using OnToken = std::function<bool(uint32_t prompt, int32_t id)>;
-    bool prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts, uint32_t sequence,
-                 const Cancelled& cancelled);
+    bool prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts,
+                 uint32_t sequence, const Cancelled& cancelled);
     void go_on(std::span<Answer> answers, const OnToken& on_token, const Cancelled& cancelled);
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                         DraftLength& length, const Cancelled& cancelled);

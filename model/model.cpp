@@ -47,7 +47,8 @@ Model::Model(Device& device, const Config& config, const Checkpoint* checkpoint,
 
 void Model::make_parts(std::optional<Parts>& parts) {
     if (!residency_.fits) {  // the first, or after a change of the budget that has failed
-        const Residency fresh = olivine::residency(config_, bytes_, context_, device_.budget_bytes(), others_);
+        const Residency fresh =
+            olivine::residency(config_, bytes_, context_, device_.budget_bytes(), others_);
         require_fit(fresh, bytes_, device_.budget_bytes(), others_);
         residency_ = fresh;
     }
@@ -121,6 +122,9 @@ Vision& Model::vision(const Progress& progress) {
 std::vector<PictureRef> Model::encode(std::span<const Picture> pictures, const EncodeOptions& options) {
     return device_.surviving([&] { return vision().encode(pictures, options); });
 }
+
+std::string Model::name() const { return checkpoint_ ? checkpoint_->name() : "random"; }
+std::string Model::fingerprint() const { return checkpoint_ ? checkpoint_->fingerprint() : ""; }
 
 std::vector<float> Model::forward(Context& context, uint32_t sequence,
                                   std::span<const int32_t> tokens, bool last_only, uint32_t chunk,

@@ -67,7 +67,10 @@ public:
     // Vision::encode, again where the device is lost in between.
     std::vector<PictureRef> encode(std::span<const Picture> pictures, const EncodeOptions& options = {});
     // Those that have been encoded.
-    const PictureStore& pictures() const { return pictures_; }
+    PictureStore& pictures() { return pictures_; }
+    // Checkpoint::name() and fingerprint(); of a random model "random" and nothing.
+    std::string name() const;
+    std::string fingerprint() const;
     // Sines for one kind of layer.
     const RopeTable& rope(bool global) const { return global ? parts_->rope_global : parts_->rope_local; }
 

@@ -17,6 +17,8 @@ constexpr const char* kHelp =
     "  /help          this list\n"
     "  /image FILE    show a picture with the next message\n"
     "  /regen         answer the last message again\n"
+    "  /save FILE     keep the conversation in a file\n"
+    "  /load FILE     go on with one that was kept\n"
     "  /clear         begin anew\n"
     "  /system TEXT   begin anew with this said to the model before; no TEXT: nothing\n"
     "  /quit          end (also Ctrl-D)\n"
@@ -44,6 +46,7 @@ private:
     bool command(const std::string& line);  // false ends the talk
     void say(const Answer& answer);
     void show_picture(const std::string& file);
+    void save_or_load(bool save, const std::string& file);
 
     Conversation conversation_;
     LineReader lines_;
@@ -111,6 +114,8 @@ bool Talk::command(const std::string& line) {
         say([&](const auto& on_text) {
             conversation_.chat().regenerate(on_text, platform::interrupted);
         });
+    } else if (word == "/save" || word == "/load") {
+        save_or_load(word == "/save", rest);
     } else if (word == "/image") {
         show_picture(rest);
     } else if (word == "/system") {
@@ -146,6 +151,27 @@ void Talk::show_picture(const std::string& file) {
         failed_ = failed_ || error.fault() != Fault::cancelled;
         note(error.what());
         platform::clear_interrupt();
+    }
+}
+
+void Talk::save_or_load(bool save, const std::string& file) {
+    try {
+        if (file.empty())
+            fail(Fault::bad_input, "%s takes the name of a file.", save ? "/save" : "/load");
+        const std::string path = file_as_typed(file);
+        if (save)
+            conversation_.chat().save(path);
+        else
+            conversation_.chat().load(path);
+        const size_t turns = conversation_.chat().turns().size();
+        note(format_text("%s: %zu %s, %u tokens.", path.c_str(), turns, turns == 1 ? "turn" : "turns",
+                         conversation_.chat().context_used()));
+    } catch (const Error& error) {
+        // A file that cannot be written or read leaves the talk as it was; it goes on.
+        if (error.fault() != Fault::bad_input && error.fault() != Fault::bad_file)
+            throw;
+        failed_ = true;
+        note(error.what());
     }
 }
 
@@ -186,6 +212,14 @@ Command add_chat(CLI::App& app) {
     add_pan_and_scan_flag(app, *flags);
     add_answer_flags(app, *flags);
     add_context_flags(app, *flags);
+    add_text(app, "--on-full", "error|shift",
+             "When the context is full: end the answer, or let the model forget the oldest turns; "
+             "default: error",
+             [=](const std::string& text) {
+                 if (text != "error" && text != "shift")
+                     fail_usage("--on-full is '%s'; it is error or shift.", text.c_str());
+                 flags->shift = text == "shift";
+             });
     add_device_flags(app, *flags);
     add_verbose_flag(app, *flags);
     return [=] { return chat(*flags); };

@@ -235,6 +235,7 @@ ChatOptions Flags::chat_options() const {
     options.system = system;
     options.stop = stop;
     options.pan_and_scan = pan_and_scan;
+    options.shift = shift;
     return options;
 }
 

@@ -49,6 +49,7 @@ struct Flags {
 
     std::vector<std::string> images;
     bool pan_and_scan = false;
+    bool shift = false;  // --on-full, of chat
 
     ChatOptions chat_options() const;  // seed drawn where there is none
 };

@@ -59,6 +59,25 @@ check "and the chat goes on" "$(lines)" = 2
 chat --ctx 20 --temp 0 < <(printf 'Tell me a story.\n')
 says "context of 20 tokens is full"
 
+chat --ctx 200 --temp 0 --on-full shift < <(for _ in 1 2 3 4 5 6; do echo 'Tell me a story.'; done)
+check "--on-full shift answers every message" "$code $(lines)" = "0 6"
+says "no longer sees the first [0-9]+ of [0-9]+ turns"
+
+chat --temp 0 < <(printf 'Tell me a story.\n/save %s/talk\nhi\n' "$scratch")
+check "/save" "$code $(lines)" = "0 2"
+says "talk: 1 turn, [0-9]+ tokens"
+hi_then=$(tail -n 1 "$scratch/out")
+chat --temp 0 < <(printf '/load %s/talk\nhi\n' "$scratch")
+check "/load in another process goes on with the same words" "$code $(cat "$scratch/out")" = "0 $hi_then"
+chat < <(printf '/load %s/none\nhi\n' "$scratch")
+check "a file that is not there fails, and the chat goes on" "$code $(lines)" = "1 1"
+printf 'no session, but as long as its first lines are' >"$scratch/text"
+chat < <(printf '/load %s/text\nhi\n' "$scratch")
+check "a file of another kind fails" "$code $(lines)" = "1 1"
+says "not a saved session"
+chat < <(printf '/save\nhi\n')
+check "/save needs a name" "$code $(lines)" = "1 1"
+
 chat -n 3 < <(printf 'Tell me a story.\n')
 check "-n ends an answer" "$code $(lines)" = "0 1"
 chat --stop . < <(printf 'Tell me a story.\n')

@@ -219,8 +219,8 @@ TEST_CASE("checkpoints keep to their bytes", "[model]") {
     }
     run(context, 0, std::span(ids).subspan(600));
     CHECK(context.reach(0, 650) == 600);
-    CHECK(context.reach(0, 599) == 400);
-    CHECK(context.reach(0, 399) == 0);  // the oldest is gone
+    CHECK(context.reach(0, 599) == 200);  // the oldest but the first is gone
+    CHECK(context.reach(0, 199) == 0);
 }
 
 TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model]") {
@@ -236,6 +236,16 @@ TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model]
     CHECK(generator.stats().cached_tokens == 0);
     CHECK(generator.generate(std::span(&request, 1))[0].ids == ids);
     CHECK(generator.stats().cached_tokens == 1500);
+    // Drawing leaves the logits scaled: they come from the checkpoint, also where nothing has run
+    // behind them.
+    request.max_tokens = 1;
+    for (const float temperature : {0.5f, 2.0f, 0.5f}) {
+        request.sampler.temperature = temperature;
+        Generator fresh(loaded.model, {.context = 4000});
+        CHECK(generator.generate(std::span(&request, 1))[0].ids ==
+              fresh.generate(std::span(&request, 1))[0].ids);
+        CHECK(generator.stats().cached_tokens == 1500);
+    }
 }
 
 }  // namespace olivine::test
