@@ -1,11 +1,5 @@
 // A conversation in one file, to go on with in another process: what was said, its token ids, keys and
-// values, and the soft tokens of its pictures.
-//
-//   32 bytes   "OLVSESSN", version u32, CRC-32 of all that follows it u32, header bytes u64, data bytes u64
-//   header     CBOR (RFC 8949): texts, ids, what the data are
-//   data       soft tokens of each picture, f32 [tokens][hidden]; then, layer by layer, keys and values
-//
-// Numbers are little-endian. Another version is refused, so is a file whose checksum is wrong.
+// values, and the soft tokens of its pictures. model/session_format.h says how it lies there.
 #pragma once
 
 #include <cstdint>
@@ -21,21 +15,21 @@ class Model;
 
 struct SavedChat {
     std::string system;
-    uint64_t seed = 0;               // of the next answer
+    uint64_t seed = 0;         // of the next answer
     std::vector<Turn> turns;
-    uint32_t first_turn = 0;         // that the model still sees
-    std::vector<int32_t> ids;        // from there up to where the last answer begins
+    uint32_t first_turn = 0;   // that the model still sees
+    std::vector<int32_t> ids;  // from there up to where the last answer begins
 };
 
-// Replaces the file at `path` at once or not at all. Throws bad_input when the system refuses it;
-// device_lost, out_of_memory.
+// Replaces the file at `path` at once or not at all. Throws bad_input when the system refuses it; device_lost,
+// out_of_memory.
 void save_session(const std::string& path, const SavedChat& chat, const Model& model, const Context& context,
                   uint32_t sequence);
 
-// Throws bad_file: damaged, of another version, or of another model, which it names; bad_input:
-// longer than the context, with both lengths; out_of_memory, device_lost. Until it is known to be
-// whole and to fit, nothing has changed. Keys and values of another type than the context's are
-// left out: they run again with the next prompt.
+// Throws bad_file: damaged, of another version, or of another model, which it names; bad_input: longer than
+// the context, with both lengths; out_of_memory, device_lost. Until it is known to be whole and to fit, nothing
+// has changed. Keys and values of another type than the context's are left out: they run again with the next
+// prompt.
 SavedChat load_session(const std::string& path, Model& model, Context& context, uint32_t sequence);
 
 }  // namespace olivine

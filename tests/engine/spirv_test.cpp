@@ -50,10 +50,10 @@ TEST_CASE("reflection reads bindings, their access and push constants", "[cpu][s
     }
     // Matrices, and functions of their elements, one of which writes.
     const ShaderInterface matrices = reflect(spirv("attention_f32_coopmat2"));
-    REQUIRE(matrices.bindings.size() == 5);
+    REQUIRE(matrices.bindings.size() == 6);
     CHECK(matrices.push_bytes == sizeof(shader::AttentionParams));
-    for (uint32_t i = 0; i < 5; ++i) {
-        CHECK(matrices.bindings[i].reads == (i < 4));
+    for (uint32_t i = 0; i < 6; ++i) {
+        CHECK(matrices.bindings[i].reads == (i != 4));
         CHECK(matrices.bindings[i].writes == (i == 4));
     }
 }

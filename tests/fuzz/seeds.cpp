@@ -7,6 +7,7 @@
 
 #include "engine/pipeline_cache_file.h"
 #include "model/sentencepiece_model.h"
+#include "model/session_format.h"
 #include "tests/model/made_up_vocabulary.h"
 #include "tests/support/gguf_writer.h"
 
@@ -156,6 +157,22 @@ int main(int argc, char** argv) {
     const std::vector<char> cache =
         pack_pipeline_cache({1, 2, 3, 4, {5, 6, 7}}, std::string_view("a pipeline"));
     caches.add(std::string_view(cache.data(), cache.size()));
+
+    Corpus sessions(folder, "session");
+    SessionWriter session(sessions.next(),
+                          {.model = "a model",
+                           .fingerprint = "0123",
+                           .system = "Be\xff kind.",
+                           .seed = 7,
+                           .turns = {{"hi", "Hello.", {5, 6, -1}, {{"a picture", {-1, -1}}}}, {"so", "", {}, {}}},
+                           .first_turn = 1,
+                           .pictures = {{-1, {3, 4}}},
+                           .ids = {2, -1, 5},
+                           .held = {2, -1},
+                           .kv = "f16"},
+                          8);
+    session.write(std::as_bytes(std::span("8 bytes.", 8)));
+    session.commit();
 
     Corpus(folder, "picture_tokens").add("\x02\x20\xf0\xf9\x30\xf1\xfb");
     return 0;

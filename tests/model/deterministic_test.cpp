@@ -52,23 +52,28 @@ std::vector<float> decode(Model& model, Context& context, uint32_t batch, std::v
     return logits;
 }
 
+constexpr ContextOptions kContext{.context = 300, .sequences = kSequences, .drafts = kDrafts};
+
 // The ways to compute a text, a prompt of random ids and what is drawn behind it, whose logits differ from
-// those of a single chunk.
-std::vector<std::string> differing_ways(Model& model, uint32_t prompt_length) {
+// `whole`: those of a single chunk, of this model if there are none yet.
+std::vector<std::string> differing_ways(Model& model, uint32_t prompt_length, std::vector<float>& whole) {
     const size_t vocab = model.config().vocab_size;
-    Context context(model, {.context = 300, .sequences = kSequences, .drafts = kDrafts});
+    Context context(model, kContext);
     const std::vector<int32_t> prompt = random_ids(model, prompt_length, 100);
     std::vector<int32_t> text = prompt;
     const std::vector<float> alone = decode(model, context, 1, text);
     text.resize(prompt_length + kSteps);  // the last id has not run
 
     context.rewind(0, 0);
-    const std::vector<float> whole = model.forward(context, 0, text, false);
+    const std::vector<float> chunk_of_all = model.forward(context, 0, text, false);
+    if (whole.empty())
+        whole = chunk_of_all;
     std::vector<std::string> differing;
     const auto compare = [&](const std::string& way, const std::vector<float>& logits, size_t first) {
         if (std::memcmp(logits.data(), whole.data() + first * vocab, logits.size() * sizeof(float)) != 0)
             differing.push_back(way);
     };
+    compare("a single chunk", chunk_of_all, 0);
     compare("decode alone", alone, prompt_length);
     for (const uint32_t chunk : {1u, 7u, 64u}) {
         context.rewind(0, 0);
@@ -95,7 +100,7 @@ std::string folder_of(const std::string& model) {
 
 }  // namespace
 
-TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and guesses", "[model]") {
+TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and guesses, resident or streamed", "[model]") {
     const std::string name = GENERATE("tiny-text", "tiny-gemma2", "tiny-mqa", "built-in");
     const bool as_gpu = GENERATE(false, true);
     CAPTURE(name, as_gpu);
@@ -105,17 +110,28 @@ TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and gues
     options.deterministic = true;
     // Longer than every model's window, and with the answer longer than a piece of split attention.
     const uint32_t length = name == "tiny-text" ? 250 : 140;
+    std::vector<float> whole;
     {
         Device device(options);
-        Model model(device, *checkpoint);
-        CHECK(differing_ways(model, length) == std::vector<std::string>{});
+        Model model(device, *checkpoint, {.context = kContext});
+        CHECK(differing_ways(model, length, whole) == std::vector<std::string>{});
+    }
+    {  // with weights that are streamed
+        const ModelBytes bytes = model_bytes(*checkpoint, kContext);
+        options.memory_budget = residency(checkpoint->config(), bytes, kContext, 0).least_bytes;
+        Device device(options);
+        Model model(device, *checkpoint, {.context = kContext});
+        CHECK(model.residency().streamed_bytes > 0);
+        CHECK(differing_ways(model, length, whole) == std::vector<std::string>{});
+        options.memory_budget = 0;
     }
     // Otherwise GPUs, and who is taken for one, compute one row by another shader than many.
     if (as_gpu && name == "tiny-text") {
         options.deterministic = false;
         Device device(options);
         Model model(device, *checkpoint);
-        CHECK(differing_ways(model, length) != std::vector<std::string>{});
+        whole.clear();
+        CHECK(differing_ways(model, length, whole) != std::vector<std::string>{});
     }
 }
 
