@@ -10,8 +10,8 @@
 // activations into int8, so that packed dot products do the rest. Every workgroup does so for itself:
 // a dispatch of its own would cost more.
 //
-// The order of the sums is spelt out, so that a driver's compiler makes the same of every kTokens
-// (DeviceOptions::deterministic).
+// With kOrdered the order of a sum is spelt out, so that a driver's compiler makes the same of every kTokens
+// (DeviceOptions::deterministic). Else it may choose: told an order, RADV has some of them wait longer.
 //
 // RESIDUAL_NORM: one token, and the workgroup that comes last adds and norms (include/linear_out.glsl).
 //
@@ -30,6 +30,7 @@ layout(constant_id = 2) const uint kRows = 4;            // even where EPILOGUE_
 layout(constant_id = 3) const uint kTokens = 1;
 layout(constant_id = 4) const bool kWholeUnits = false;  // cols is a multiple of 16
 #include "include/reduce.glsl"
+layout(constant_id = 8) const bool kOrdered = false;
 #define FORMAT_ID 6
 #include "include/weights.glsl"
 
@@ -108,10 +109,15 @@ void main() {
             const vec4 x0 = load_x(token, unit * 16), x1 = load_x(token, unit * 16 + 4);
             const vec4 x2 = load_x(token, unit * 16 + 8), x3 = load_x(token, unit * 16 + 12);
             for (uint r = 0; r < kRows; ++r) {
-                precise vec4 products = fma(w[r][1], x1, w[r][0] * x0);
-                products = fma(w[r][3], x3, fma(w[r][2], x2, products));
-                precise const float unit_sum = (products.x + products.y) + (products.z + products.w);
-                sums[r * kTokens + t] = fma(scale[r], unit_sum, sums[r * kTokens + t]);
+                if (kOrdered) {
+                    precise vec4 products = fma(w[r][1], x1, w[r][0] * x0);
+                    products = fma(w[r][3], x3, fma(w[r][2], x2, products));
+                    precise const float unit_sum = (products.x + products.y) + (products.z + products.w);
+                    sums[r * kTokens + t] = fma(scale[r], unit_sum, sums[r * kTokens + t]);
+                    continue;
+                }
+                const vec4 products = w[r][0] * x0 + w[r][1] * x1 + w[r][2] * x2 + w[r][3] * x3;
+                sums[r * kTokens + t] += scale[r] * (products.x + products.y + products.z + products.w);
             }
         }
     }
@@ -126,7 +132,7 @@ void main() {
         partial[i * gl_WorkGroupSize.x + lane] = sums[i];
     barrier();
     for (uint i = lane; i < kRows * kTokens; i += gl_WorkGroupSize.x) {
-        precise float total = 0.0;
+        float total = 0.0;
         for (uint t = 0; t < gl_WorkGroupSize.x; ++t)
             total += partial[i * gl_WorkGroupSize.x + t];
         partial[i * gl_WorkGroupSize.x] = total;

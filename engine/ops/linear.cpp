@@ -266,6 +266,8 @@ void Linear::record(Recorder& recorder, std::span<const MatrixPiece> pieces, con
     }
     shape.constants.push_back(static_cast<uint32_t>(end.epilogue));
     append_format(shape.constants, layout);
+    if (shape.shader == "matvec" && variants_.device().deterministic())
+        shape.constants.push_back(1);
     std::string variant = shape.shader + "_" + shader_suffix(layout.type);
     if (geglu)
         variant += "_geglu";
