@@ -72,7 +72,8 @@ TEST_CASE("a slot is not written while a slice reads it", "[engine][stream]") {
     for (Matrix& matrix : matrices)
         matrix.enter_device(uploader, 0, false);
     products().run();
-    CHECK(streamed == read_all());
+    const bool equal = streamed == read_all();
+    CHECK(equal);  // without megabytes in a message
     CHECK(device.validation_messages() == 0);
 }
 
