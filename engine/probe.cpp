@@ -321,7 +321,8 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
         }
     }
     info.free_bytes = info.memory_bytes;
-    if (core.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU)
+    // RADV without hardware ends with a signal when it is asked.
+    if (info.memory_bytes > 0 && core.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU)
         info.free_bytes = free_bytes(physical, heap, info.memory_bytes);
     info.unusable = why_unusable(core, v12, v13, compute);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cinttypes>
+#include <functional>
 #include <utility>
 
 #include "engine/error.h"
@@ -58,6 +59,8 @@ KvCache::KvCache(Device& device, const Config& config, const ContextOptions& opt
 
 // As few pools as there can be, such that the device binds each.
 void KvCache::add_pools() {
+    if (std::ranges::none_of(config_.global_layers, std::identity{}))
+        return;
     constexpr uint64_t kTableAlignment = 256;  // every device's offset_alignment divides it
     const Capabilities& caps = device_.capabilities();
     const uint64_t most = std::min(caps.max_range_bytes, caps.max_buffer_bytes);

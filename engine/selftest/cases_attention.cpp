@@ -162,6 +162,7 @@ struct Attend {
     uint32_t window = 0;  // 0 = all
     float cap = 0;
     uint32_t capacity = 0;  // 0 = as many as there are positions
+    bool paged = false;     // no ring
     std::vector<shader::Row> rows;
     bool decode = false;
     float query_size = 1, value_size = 1;
@@ -191,13 +192,24 @@ void build(Scene& scene, const Attend& c) {
         length = std::max({length, row.position + 1, row.last_visible + 1});
     }
     const uint32_t capacity = c.capacity ? c.capacity : length;
+    // Pages lie in reverse.
+    const uint32_t pages = c.paged ? (length + KvLayer::kPage - 1) / KvLayer::kPage : 0;
+    std::vector<uint32_t> table;
+    for (uint32_t page = sequences * pages; page-- > 0;)
+        table.push_back(page);
+    const auto slot = [&](uint32_t sequence, uint32_t position) {
+        return c.paged ? table[sequence * pages + position / KvLayer::kPage] * KvLayer::kPage +
+                             position % KvLayer::kPage
+                       : sequence * capacity + position % capacity;
+    };
 
     // Keys and values of each sequence by position; the ring holds those that a row sees, and what
     // is not a number everywhere else, so that one look shows.
     const size_t each = size_t{sequences} * length * shape.kv_heads * width;
     const std::vector<float> keys = cache_values(c.type, shape, each, 1, scene.seed);
     const std::vector<float> values = cache_values(c.type, shape, each, c.value_size, scene.seed + 1);
-    const size_t plane = size_t{sequences} * capacity * shape.kv_heads * padded;
+    const size_t plane =
+        size_t{sequences} * (c.paged ? pages * KvLayer::kPage : capacity) * shape.kv_heads * padded;
     std::vector<float> key_plane(plane, NAN), value_plane(plane, NAN);
     for (uint32_t s = 0; s < sequences; ++s) {
         for (uint32_t p = 0; p < length; ++p) {
@@ -207,8 +219,7 @@ void build(Scene& scene, const Attend& c) {
                 });
             for (uint32_t h = 0; needed && h < shape.kv_heads; ++h) {
                 const size_t from = ((size_t{s} * length + p) * shape.kv_heads + h) * width;
-                const size_t to =
-                    ((size_t{s} * capacity + p % capacity) * shape.kv_heads + h) * padded;
+                const size_t to = (size_t{slot(s, p)} * shape.kv_heads + h) * padded;
                 std::fill_n(key_plane.begin() + to, padded, 0.0f);
                 std::fill_n(value_plane.begin() + to, padded, 0.0f);
                 std::copy_n(keys.begin() + from, width, key_plane.begin() + to);
@@ -247,7 +258,11 @@ void build(Scene& scene, const Attend& c) {
     const Slice queries_at = scene.input("q", q), rows = scene.input("rows", c.rows);
     const Slice keys_at = scene.input("keys", kv_words(c.type, shape, key_plane)),
                 values_at = scene.input("values", kv_words(c.type, shape, value_plane));
-    const KvLayer layer = KvLayer::ring(keys_at, values_at, c.type, capacity, c.window);
+    KvLayer layer = KvLayer::ring(keys_at, values_at, c.type, capacity, c.window);
+    if (c.paged) {
+        layer.pages = pages;
+        layer.pieces.front().pages = scene.input("pages", table);
+    }
     const Activation dst = scene.output_rows("dst", count, shape.heads * width, std::move(want),
                                              bar_of(scene, c));
     const Slice parts = scene.scratch(
@@ -337,6 +352,8 @@ void add_attention_cases(std::vector<Case>& cases) {
         add_attend(cases, {.heads = kNarrow, .type = type, .rows = {row_at(9, 2), row_at(0), row_at(70, 1)},
                     .decode = true}, "decode, 3 sequences",
                    type == KvType::f16 ? Quick::once : Quick::no);
+        add_attend(cases, {.heads = kNarrow, .type = type, .paged = true, .rows = consecutive(60, 70)},
+            "70 rows after 60 in pages", type == KvType::f16 ? Quick::rungs : Quick::no);
         add_attend(cases, {.heads = kPublished[1], .type = type, .rows = {row_at(300)}, .decode = true},
             "decode, masked but for 301 keys");
         add_attend(cases, {.heads = kNarrow, .type = type, .rows = consecutive(0, 20),

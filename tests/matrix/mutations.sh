@@ -74,8 +74,12 @@ mutate tier0 gpuav "a read past the end, of no effect" '^rms_norm/tier0/' rms_no
     's/squares += src\[src_at + c\] /squares += clamp(src[src_at + c + 65536], 0.0, 0.0) + src[src_at + c] /'
 mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' include/reduce.glsl \
     '/reduce_scratch\[gl_SubgroupID\]/{n;s/barrier();/         /}'
-mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' attention.comp \
-    's/slot + 1 == p.capacity/slot == p.capacity/'
+mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' include/kv.glsl \
+    's/((slot_before) + 1) % p.capacity == 0/(slot_before) % p.capacity == 0/'
+mutate subgroup lavapipe "a page goes on in the next" '^attention/subgroup/f16 .*in pages' include/kv.glsl \
+    's/p.pages > 0 ? (position) % kPage == 0/p.pages > 0 ? false/'
+mutate subgroup lavapipe "two blocks have the scale of the first" '^attention/subgroup/q8_0 .*17 rows' \
+    include/kv.glsl 's/block % 2 == 0 ? both.x : both.y/both.x/'
 mutate subgroup lavapipe "the last row is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \
     matmul_straight.comp 's/row < p.rows/row + 1 < p.rows/'
 mutate tier0 lavapipe "the last row of a tile is lost" '^linear/tier0/q8_0 35x160, 70 tokens' \

@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
+#include <chrono>
 #include <cmath>
 #include <random>
 
 #include "engine/error.h"
 #include "model/context.h"
 #include "model/generator.h"
+#include "tests/model/checkpoint_files.h"
 #include "tests/support/golden.h"
 #include "tests/support/loaded.h"
 
@@ -42,29 +44,78 @@ std::vector<int32_t> decode(Context& context, uint32_t sequence, size_t count) {
     return ids;
 }
 
-}  // namespace
-
-TEST_CASE("the cache takes what the formula says", "[model]") {
+void check_bytes(const std::string& size, uint32_t context, KvType type) {
     Device device;
-    const auto [size, context] = GENERATE(table<std::string, uint32_t>(
-        {{"270m", 2048}, {"270m", 32768}, {"1b", 2048}, {"1b", 32768}, {"4b", 2048}, {"gemma2-2b", 2048}}));
-    const KvType type = GENERATE(KvType::f32, KvType::f16, KvType::q8_0);
     const Config config = *preset(size);
     CAPTURE(size, context, name(type));
     const ContextOptions options{.context = context, .kv = type};
     uint64_t slots = 0;
     for (const bool global : config.global_layers)
         slots += global ? context : config.sliding_window + std::min(512u, context) - 1;
-    const uint64_t eighths = type == KvType::f32 ? 32 : type == KvType::f16 ? 16 : 0;  // bytes of 8 numbers
-    // Heads of 256: eight blocks of 34 bytes.
-    const uint64_t head = eighths > 0 ? config.head_dim / 8 * eighths : config.head_dim / 32 * 34;
+    // q8_0: blocks of 34 bytes, of which every head has an even number.
+    const uint64_t head = type == KvType::q8_0 ? config.head_dim / 32 * 34
+                                               : config.head_dim * (type == KvType::f32 ? 4 : 2);
     const uint64_t bytes = slots * 2 * config.num_kv_heads * head;
     CHECK(model_bytes(config, DataType::q4_0, options).kv == bytes);
-    const uint64_t before = device.bytes_in(Arena::kv);
     KvCache cache(device, config, options);
     cache.reserve(0, 0, context);
-    CHECK(device.bytes_in(Arena::kv) - before == bytes);
+    CHECK(device.bytes_in(Arena::kv) == bytes);
     CHECK(cache.stored_bytes(context, KvPart::all) <= bytes);
+    UNSCOPED_INFO(size << " at " << context << ": " << bytes << " bytes");
+}
+
+// A model whose layers are all local, on and on: memory and speed stay.
+void run_on(size_t count) {
+    TemporaryFolder folder;
+    copy_model("tiny-mqa", folder);
+    Json config = read_json(folder.path("config.json"));
+    config["layer_types"] = std::vector<std::string>(config["num_hidden_layers"], "sliding_attention");
+    write_file(folder.path("config.json"), config.dump());
+    Loaded loaded(folder.path());
+    Context context(loaded.model, {.context = static_cast<uint32_t>(count)});
+    const std::vector<int32_t> ids = random_ids(loaded.model, 512, 7);
+    std::vector<double> seconds;
+    uint64_t bytes = 0;
+    constexpr size_t kAnswer = 50;
+    for (size_t done = 0; done + ids.size() + kAnswer < count; done += ids.size()) {
+        const auto begin = std::chrono::steady_clock::now();
+        context.prefill(0, ids, done + 2 * ids.size() + kAnswer >= count, {});
+        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        if (done == 0)
+            bytes = loaded.device.bytes_now();
+    }
+    CHECK(loaded.device.bytes_now() == bytes);
+    CHECK(decode(context, 0, kAnswer).size() == kAnswer);
+    const auto median = [](std::span<double> some) {
+        std::ranges::nth_element(some, some.begin() + static_cast<ptrdiff_t>(some.size() / 2));
+        return some[some.size() / 2];
+    };
+    const size_t tenth = seconds.size() / 10;
+    const double early = median(std::span(seconds).subspan(tenth, tenth)),
+                 late = median(std::span(seconds).last(tenth));
+    UNSCOPED_INFO("512 tokens take " << early << " s at first and " << late << " s at last");
+    CHECK(late < 1.5 * early);
+    CHECK(loaded.device.bytes_peak() <= bytes + (8u << 20));
+}
+
+}  // namespace
+
+TEST_CASE("a model of local layers alone runs on in constant memory at constant speed", "[model]") {
+    run_on(20'000);
+}
+
+TEST_CASE("and so for a million tokens", "[.large]") { run_on(1'000'000); }
+
+TEST_CASE("the cache takes what the formula says", "[model]") {
+    const auto [size, context] = GENERATE(table<std::string, uint32_t>(
+        {{"270m", 2048}, {"270m", 32768}, {"1b", 2048}, {"1b", 32768}, {"4b", 2048}, {"gemma2-2b", 2048}}));
+    check_bytes(size, context, GENERATE(KvType::f32, KvType::f16, KvType::q8_0));
+}
+
+// Takes up to 11 GiB; asked for by its name.
+TEST_CASE("the cache of every size takes what the formula says", "[.large]") {
+    const std::string size = GENERATE("270m", "1b", "4b", "12b", "27b", "gemma2-2b", "gemma2-9b");
+    check_bytes(size, GENERATE(2048u, 32768u, 131072u), KvType::f16);
 }
 
 TEST_CASE("a global layer in pieces gives the same logits", "[model]") {
@@ -227,24 +278,27 @@ TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model]
     const Golden golden("tiny-gemma2");
     Loaded loaded(golden.folder);
     GenerateRequest request;
-    request.prompt = random_ids(loaded.model, 1500, 6);
+    request.prompt = random_ids(loaded.model, 4000, 6);
     request.max_tokens = 700;  // more than rings can go back
     request.checkpoints = true;
     request.sampler.seed = 5;
-    Generator generator(loaded.model, {.context = 4000});
+    Generator generator(loaded.model, {.context = 5000});
     const std::vector<int32_t> ids = generator.generate(std::span(&request, 1))[0].ids;
     CHECK(generator.stats().cached_tokens == 0);
+    const double seconds = generator.stats().prefill_seconds;
     CHECK(generator.generate(std::span(&request, 1))[0].ids == ids);
-    CHECK(generator.stats().cached_tokens == 1500);
+    CHECK(generator.stats().cached_tokens == 4000);
+    UNSCOPED_INFO(generator.stats().prefill_seconds << " s instead of " << seconds);
+    CHECK(generator.stats().prefill_seconds <= 0.02 * seconds);
     // Drawing leaves the logits scaled: they come from the checkpoint, also where nothing has run
     // behind them.
     request.max_tokens = 1;
     for (const float temperature : {0.5f, 2.0f, 0.5f}) {
         request.sampler.temperature = temperature;
-        Generator fresh(loaded.model, {.context = 4000});
+        Generator fresh(loaded.model, {.context = 5000});
         CHECK(generator.generate(std::span(&request, 1))[0].ids ==
               fresh.generate(std::span(&request, 1))[0].ids);
-        CHECK(generator.stats().cached_tokens == 1500);
+        CHECK(generator.stats().cached_tokens == 4000);
     }
 }
 
