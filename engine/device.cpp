@@ -449,6 +449,8 @@ bool Device::survives(Fault fault) {
 
 // The same device, wherever it is listed now, with the same options.
 void Device::rebuild() {
+    if (!impl_->owns_device)
+        fail(Fault::device_lost, "The host's device was lost.");
     if (!survives(Fault::device_lost))
         fail(Fault::device_lost, "The device was lost, which is made good %u times in %.0f s.",
              impl_->options.rebuilds, impl_->options.rebuild_seconds);

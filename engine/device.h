@@ -127,9 +127,13 @@ public:
 
     // Runs `work`. Where it throws device_lost, the device and what is registered on it (engine/remade.h) are
     // made anew and `work` begins again, DeviceOptions::rebuilds times. Throws device_lost beyond, and for
-    // a host's device; what `work` throws; what making anew throws, which the next call tries again.
+    // a host's device; what `work` throws; what making anew throws, which the next call tries again. Within
+    // another `work` it runs its own and no more.
     template <typename Work>
     auto surviving(const Work& work) -> decltype(work()) {
+        if (surviving_)  // what the outer one has would be made anew under its feet
+            return work();
+        const Within within(surviving_);
         for (;;) {
             try {
                 if (lost_)
@@ -151,12 +155,18 @@ public:
 
 private:
     friend class Resident;
+    struct Within {
+        explicit Within(bool& it) : flag(it) { flag = true; }
+        ~Within() { flag = false; }
+        bool& flag;
+    };
     bool survives(Fault fault);
     void rebuild();
 
     std::unique_ptr<Impl> impl_;
     std::vector<Resident*> residents_;  // in the order they were made
     bool lost_ = false;                 // and not made anew yet
+    bool surviving_ = false;
     std::vector<std::chrono::steady_clock::time_point> rebuilds_;
 };
 

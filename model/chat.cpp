@@ -172,7 +172,7 @@ const Turn& Chat::ask(std::string_view text, const std::function<void(std::strin
                              : "",
                  context);
         }
-        return answer(on_text, cancelled);
+        answer(on_text, cancelled);
     } catch (const Error&) {
         // A question that could not be answered leaves the conversation as it was.
         turns_.pop_back();
@@ -180,19 +180,34 @@ const Turn& Chat::ask(std::string_view text, const std::function<void(std::strin
         first_ = first_before;
         throw;
     }
+    forgot_ = first_ - first_before;
+    return turns_.back();
 }
 
 const Turn& Chat::regenerate(const std::function<void(std::string_view)>& on_text,
                              const Cancelled& cancelled) {
     if (turns_.empty())
         fail(Fault::bad_input, "There is no question to answer again.");
+    const Turn before = turns_.back();
+    const std::vector<int32_t> ids_before = ids_;
+    const uint32_t first_before = first_;
     turns_.back().answer.clear();
     ++options_.sampler.seed;
-    return answer(on_text, cancelled);
+    try {
+        answer(on_text, cancelled);
+    } catch (const Error&) {  // the answer that there was stays
+        turns_.back() = before;
+        ids_ = ids_before;
+        first_ = first_before;
+        --options_.sampler.seed;
+        throw;
+    }
+    forgot_ = first_ - first_before;
+    return turns_.back();
 }
 
-const Turn& Chat::answer(const std::function<void(std::string_view)>& on_text,
-                         const Cancelled& cancelled) {
+void Chat::answer(const std::function<void(std::string_view)>& on_text,
+                  const Cancelled& cancelled) {
     Turn& turn = turns_.back();
     turn.answer_ids.clear();
     Utf8Stream characters;
@@ -228,7 +243,6 @@ const Turn& Chat::answer(const std::function<void(std::string_view)>& on_text,
     } else {
         last_end_ = EndReason::stop_id;
     }
-    return turn;
 }
 
 void Chat::save(const std::string& path) const {

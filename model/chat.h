@@ -63,6 +63,8 @@ public:
     const std::vector<Turn>& turns() const { return turns_; }
     // Those at the beginning that the model does not see any more (ChatOptions::shift).
     uint32_t forgotten_turns() const { return first_; }
+    // How many of them the last question, or answering it again, has cost.
+    uint32_t forgot() const { return forgot_; }
     ChatOptions& options() { return options_; }
     // Tokens of the conversation that are in the context, and how it ended last.
     uint32_t context_used() const {
@@ -72,8 +74,7 @@ public:
     const GenerateStats& stats() const { return generator_.stats(); }
 
 private:
-    const Turn& answer(const std::function<void(std::string_view)>& on_text,
-                       const Cancelled& cancelled);
+    void answer(const std::function<void(std::string_view)>& on_text, const Cancelled& cancelled);
     Message message(const Turn& turn) const;
     std::vector<int32_t> prompt_from(size_t first) const;
     bool forget_turns();
@@ -85,6 +86,7 @@ private:
     std::vector<Turn> turns_;
     std::vector<AttachedPicture> attached_;
     uint32_t first_ = 0;                 // turn that the model sees
+    uint32_t forgot_ = 0;
     std::vector<int32_t> ids_;           // from there up to the last question's end
     EndReason last_end_ = EndReason::max_tokens;
 };

@@ -92,6 +92,9 @@ Context::Context(Model& model, const ContextOptions& options)
       chain_(options.chain_seconds),
       slices_(model.config().num_layers, options.slice_seconds) {
     assert(sequences_ > 0 && step_rows_ <= kMaxSequences);
+    if (context() > model.most_positions())
+        fail(Fault::bad_input, "A context of %u positions is asked for (the model is made for %u).",
+             context(), model.most_positions());
     Device& device = model.device();
     const Config& config = model.config();
     const HeadShape shape = cache_.shape();
@@ -157,153 +160,8 @@ Activations Context::activations(uint32_t rows) const {
             .arrivals = all.arrivals};
 }
 
-uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
-    leave(sequence);
-    std::vector<int32_t>& held = held_[sequence];
-    length = reach(sequence, length);
-    if (length < held.size()) {
-        has_logits_[sequence] = false;
-        held.resize(length);
-        cache_.trim(sequence, length);
-        std::erase_if(checkpoints_[sequence], [&](const Checkpoint& each) { return each.length > length; });
-        if (length == 0)
-            written_[sequence] = 0;
-        else if (!cache_.can_rewind(written_[sequence], length))
-            restore(sequence, *checkpoint(sequence, length));
-    }
-    const Checkpoint* const here = checkpoint(sequence, length);
-    if (here && here->length == length && !here->logits.empty() && !has_logits_[sequence]) {
-        write(model_.device(), logits_row(sequence).slice, std::as_bytes(std::span(here->logits)));
-        has_logits_[sequence] = true;
-    }
-    return length;
-}
-
-uint32_t Context::reach(uint32_t sequence, uint32_t length) const {
-    const uint32_t held = static_cast<uint32_t>(held_[sequence].size());
-    if (length >= held)
-        return held;
-    if (cache_.can_rewind(written_[sequence], length))
-        return length;
-    const Checkpoint* const before = checkpoint(sequence, length);
-    return before ? before->length : 0;
-}
-
-// The last one up to `length`, or null.
-const Context::Checkpoint* Context::checkpoint(uint32_t sequence, uint32_t length) const {
-    const std::vector<Checkpoint>& all = checkpoints_[sequence];
-    const auto beyond =
-        std::ranges::find_if(all, [&](const Checkpoint& each) { return each.length > length; });
-    return beyond == all.begin() ? nullptr : &*std::prev(beyond);
-}
-
-// Only the rings: pages of global layers are those of the sequence's first tokens anyway.
-void Context::restore(uint32_t sequence, const Checkpoint& from) {
-    write(model_.device(), cache_.stored(sequence, from.length, KvPart::rings), from.rings);
-    // As if the rings had run on as far as they can without losing what is in `from`.
-    written_[sequence] = from.length + max_chunk() - 1;
-}
-
-void Context::keep(uint32_t sequence) {
-    const uint32_t length = static_cast<uint32_t>(held_[sequence].size());
-    const uint64_t logits_bytes = has_logits_[sequence] ? logits_.cols * sizeof(float) : 0;
-    const uint64_t ring_bytes = cache_.stored_bytes(length, KvPart::rings);
-    if (length == 0 || ring_bytes + logits_bytes > checkpoint_bytes_)
-        return;
-    std::vector<Checkpoint>& all = checkpoints_[sequence];
-    if (all.empty() || all.back().length != length) {
-        Checkpoint one{.length = length, .age = ++checkpoints_taken_, .rings = {}, .logits = {}};
-        one.rings.resize(ring_bytes);
-        read(model_.device(), cache_.stored(sequence, length, KvPart::rings), one.rings);
-        all.push_back(std::move(one));
-    }
-    if (has_logits_[sequence] && all.back().logits.empty()) {
-        all.back().logits.resize(logits_.cols);
-        read_logits(sequence, 1, all.back().logits);
-    }
-    forget_oldest();
-}
-
-void Context::forget_oldest() {
-    for (;;) {
-        uint64_t bytes = 0;
-        std::pair<uint64_t, uint32_t> oldest{UINT64_MAX, 0};  // age, sequence
-        for (uint32_t s = 0; s < sequences_; ++s)
-            for (const Checkpoint& each : checkpoints_[s]) {
-                bytes += each.bytes();
-                if (&each != &checkpoints_[s].front())
-                    oldest = std::min(oldest, {each.age, s});
-            }
-        if (bytes <= checkpoint_bytes_)
-            return;
-        if (oldest.first == UINT64_MAX)  // one of each sequence
-            for (uint32_t s = 0; s < sequences_; ++s)
-                if (!checkpoints_[s].empty())
-                    oldest = std::min(oldest, {checkpoints_[s].front().age, s});
-        std::erase_if(checkpoints_[oldest.second],
-                      [&](const Checkpoint& each) { return each.age == oldest.first; });
-    }
-}
-
-uint32_t Context::fork(uint32_t from, uint32_t to, uint32_t length) {
-    assert(from != to);
-    rewind(to, 0);
-    length = reach(from, length);
-    if (length == 0)
-        return 0;
-    cache_.share(from, to, length);
-    written_[to] = written_[from];
-    if (!cache_.can_rewind(written_[from], length))
-        restore(to, *checkpoint(from, length));
-    held_[to].assign(held_[from].begin(), held_[from].begin() + length);
-    return length;
-}
-
 void Context::wrote(uint32_t sequence, uint32_t length) {
     written_[sequence] = std::max(written_[sequence], length);
-}
-
-namespace {
-
-// Calls `part(slices, bytes)` with neighbours that take some MiB together.
-void in_parts(const std::vector<Slice>& slices,
-              const std::function<void(std::span<const Slice>, uint64_t)>& part) {
-    constexpr uint64_t kPart = 8u << 20;
-    for (size_t first = 0, last = 0; first < slices.size(); first = last) {
-        uint64_t bytes = 0;
-        for (; last < slices.size() && (last == first || bytes + slices[last].bytes <= kPart); ++last)
-            bytes += slices[last].bytes;
-        part(std::span(slices).subspan(first, last - first), bytes);
-    }
-}
-
-}  // namespace
-
-void Context::save(uint32_t sequence, const std::function<void(std::span<const std::byte>)>& put) const {
-    std::vector<std::byte> bytes;
-    in_parts(cache_.stored(sequence, static_cast<uint32_t>(held_[sequence].size()), KvPart::all),
-             [&](std::span<const Slice> slices, uint64_t count) {
-                 bytes.resize(count);
-                 read(model_.device(), slices, bytes);
-                 put(bytes);
-             });
-}
-
-void Context::load(uint32_t sequence, std::span<const int32_t> tokens,
-                   const std::function<void(std::span<std::byte>)>& get) {
-    const uint32_t length = static_cast<uint32_t>(tokens.size());
-    assert(length > 0 && length <= context());
-    rewind(sequence, 0);
-    require(sequence, 0, length);
-    std::vector<std::byte> bytes;
-    in_parts(cache_.stored(sequence, length, KvPart::all),
-             [&](std::span<const Slice> slices, uint64_t count) {
-                 bytes.resize(count);
-                 get(bytes);
-                 write(model_.device(), slices, bytes);
-             });
-    held_[sequence].assign(tokens.begin(), tokens.end());
-    written_[sequence] = length + max_chunk() - 1;  // as after restore()
 }
 
 // Room in the cache for positions [begin, end) to be written.
@@ -467,7 +325,7 @@ void Context::check(std::span<const int32_t> tokens) const {
             ++i;
             continue;
         }
-        if (!model_.pictures().find(id))
+        if (!model_.has_vision() || !model_.pictures().find(id))
             fail(Fault::bad_input, "Token id %d is outside the vocabulary and of no picture.", id);
         if (soft > max_chunk())
             fail(Fault::bad_input, "A picture takes %u positions; this context runs %u at once.",

@@ -67,6 +67,7 @@ public:
     // prefill() has left them, its logits. So that rewind() to here is a copy later, however much
     // has run since. As much as options.checkpoint_bytes is remembered, of all sequences; then the
     // oldest is forgotten but the shortest of each sequence, which later prompts most likely begin with.
+    // Throws out_of_memory, device_lost.
     void keep(uint32_t sequence);
     // True when the logits that follow a sequence's last token are in their row, so that join() may come.
     bool has_logits(uint32_t sequence) const { return has_logits_[sequence]; }
@@ -118,7 +119,8 @@ public:
     // [vocab] bits; empty = every id. stop_ids: those that the caller will leave() at, so that nothing
     // runs behind them (of a sequence, Advance::kStops count).
     // A step records nothing, updates no descriptor and allocates nothing, unless it is the first with
-    // so many sequences, or steps take long and are cut; after a join() or leave() it uploads their state.
+    // so many sequences, or steps take long and are cut, or the cache grows (at most once in 1,024 tokens) or
+    // weights have moved; after a join() or leave() it uploads their state.
     // Throw bad_input (sampler; a sequence that is full), internal when logits are not finite.
     int32_t join(uint32_t sequence, const SamplerOptions& sampler,
                  std::span<const uint32_t> allowed = {}, std::span<const int32_t> stop_ids = {});

@@ -92,9 +92,10 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
     const std::vector<int32_t>& held = context_->tokens(sequence);
     const uint32_t all = static_cast<uint32_t>(text.size());
     const GenerateRequest& request = answers[sequence].request;
-    // What a sequence can give of this text. The last token runs for its logits.
+    // What a sequence can give of this text. The last token runs for its logits, or the picture it is of.
+    const uint32_t last = all - (text.back() < 0 ? model_.config().mm_tokens_per_image : 1);
     const auto gives = [&](uint32_t s) {
-        return std::min(all - 1, context_->reach(s, common(text, context_->tokens(s))));
+        return std::min(last, context_->reach(s, common(text, context_->tokens(s))));
     };
     uint32_t donor = sequence;
     for (uint32_t s = 0; s < context_->sequences(); ++s)
@@ -104,7 +105,7 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
         context_->fork(donor, sequence, gives(donor));
     uint32_t kept = context_->rewind(sequence, common(text, held));
     if (kept == all && !context_->has_logits(sequence))  // which a checkpoint would have
-        kept = context_->rewind(sequence, all - 1);
+        kept = context_->rewind(sequence, last);
     stats_.cached_tokens += kept;
     if (request.checkpoints)
         context_->keep(sequence);
@@ -178,21 +179,23 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         GenerateResult& result = answers[s].result;
         result.ids.push_back(id);
         ++stats_.drawn_tokens;
-        const bool wanted = !on_token || on_token(s, id);
         const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), id) !=
                           request.stop_ids.end();
+        const auto leave = [&](EndReason reason) {
+            result.end = reason;
+            answers[s].ended = true;
+            context_->leave(s);
+        };
+        // Before it is told: that may end in an error, after which the other answers go on.
         if (stop)
-            result.end = EndReason::stop_id;
-        else if (!wanted || (cancelled && cancelled()))
-            result.end = EndReason::caller;
+            leave(EndReason::stop_id);
         else if (request.max_tokens > 0 && result.ids.size() >= request.max_tokens)
-            result.end = EndReason::max_tokens;
+            leave(EndReason::max_tokens);
         else if (context_->tokens(s).size() >= context_->context())
-            result.end = EndReason::context_full;
-        else
-            return;
-        answers[s].ended = true;
-        context_->leave(s);
+            leave(EndReason::context_full);
+        const bool wanted = !on_token || on_token(s, id);
+        if (!stop && (!wanted || (cancelled && cancelled())))
+            leave(EndReason::caller);
     };
     for (uint32_t s = 0; s < answers.size(); ++s)
         if (!answers[s].ended)

@@ -95,7 +95,7 @@ uint64_t KvCache::slots(const Pool& pool, uint32_t pages) const {
     return sequences_ == 1 ? std::min<uint64_t>(all, pool.end - pool.first) : all;
 }
 
-// The pieces of global layers: the pools that have pages, or the first while none has.
+// The pieces of global layers: the pools that have pages.
 void KvCache::make_pieces() {
     ++generation_;
     for (uint32_t i = 0; i < layers_.size(); ++i) {
@@ -135,15 +135,25 @@ void KvCache::grow(Buffer& buffer, uint64_t kept, uint64_t bytes) {
     }
     std::vector<std::byte> waiting(kept);
     read(device_, buffer.slice(0, kept), waiting);
+    Buffer room;  // for writing it back
+    if (!buffer.mapped())
+        room = Buffer(device_, Arena::staging, std::min(kept, kCopyBytes), HostAccess::mapped);
     buffer = {};
-    try {
-        buffer = Buffer(device_, Arena::kv, bytes);
-    } catch (const Error&) {  // or not: then it stays as it was
-        buffer = Buffer(device_, Arena::kv, before);
+    const auto again = [&](uint64_t size) {
+        buffer = Buffer(device_, Arena::kv, size);
+        room = {};
         write(device_, buffer.slice(0, kept), waiting);
+    };
+    try {
+        again(bytes);
+    } catch (const Error&) {  // or not: then it stays as it was
+        try {
+            again(before);
+        } catch (const Error& error) {  // what was there is gone, as with the device
+            fail(Fault::device_lost, "Keys and values do not come back to the device. %s", error.what());
+        }
         throw;
     }
-    write(device_, buffer.slice(0, kept), waiting);
 }
 
 // Layer by layer, so that no more than one layer is there twice. Where memory does not suffice, those

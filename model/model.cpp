@@ -9,22 +9,22 @@
 namespace olivine {
 namespace {
 
-RopeTable rope_table(Device& device, const Config& config, bool global) {
-    // A longer context than the model's own may be asked for.
+RopeTable rope_table(Device& device, const Config& config, bool global, uint32_t positions) {
     return global ? RopeTable(device, config.head_dim, config.rope_theta_global, config.rope_factor_global,
-                              kMostPositions)
-                  : RopeTable(device, config.head_dim, config.rope_theta_local, 1.0, kMostPositions);
+                              positions)
+                  : RopeTable(device, config.head_dim, config.rope_theta_local, 1.0, positions);
 }
 
 }  // namespace
 
 Model::Parts::Parts(Device& device, const Config& config, const Checkpoint* checkpoint,
-                    DataType random_type, const Residency& residency, const Progress& progress)
+                    DataType random_type, uint32_t positions, const Residency& residency,
+                    const Progress& progress)
     : ops(device),
       weights(checkpoint ? load_weights(device, *checkpoint, residency, progress)
                          : random_weights(device, ops, config, random_type, residency)),
-      rope_global(rope_table(device, config, true)),
-      rope_local(rope_table(device, config, false)) {
+      rope_global(rope_table(device, config, true, positions)),
+      rope_local(rope_table(device, config, false, positions)) {
     start_stream(device, residency);
 }
 
@@ -52,7 +52,8 @@ void Model::make_parts(std::optional<Parts>& parts) {
         require_fit(fresh, bytes_, device_.budget_bytes(), others_);
         residency_ = fresh;
     }
-    parts.emplace(device_, config_, checkpoint_, random_type_, residency_, progress_);
+    parts.emplace(device_, config_, checkpoint_, random_type_, rope_positions(config_, context_), residency_,
+                  progress_);
     ++generation_;
 }
 
@@ -68,6 +69,8 @@ void Model::set_budget(uint64_t bytes) {
 }
 
 void Model::fit(uint64_t bytes, uint64_t others) {
+    generation();  // throws after a change that has failed
+    bytes = std::min(bytes, device_.info().free_bytes);
     // What others have taken by now may be more than was said they would.
     const uint64_t mine =
         residency_.resident_bytes + residency_.extra_bytes + bytes_.kv + bytes_.scratch;
@@ -80,10 +83,15 @@ void Model::fit(uint64_t bytes, uint64_t others) {
         next.streams != residency_.streams) {
         parts_->weights.make_images(device_, residency_, next);
         const Residency before = std::exchange(residency_, Residency{});
-        parts_->stream.reset();
-        parts_->weights.move(device_, before, next);
+        try {
+            parts_->stream.reset();
+            parts_->weights.move(device_, before, next);
+            parts_->start_stream(device_, next);
+        } catch (const Error& error) {  // which whoever runs the model from now on is told again
+            broken_by_ = error.fault();
+            throw;
+        }
         residency_ = next;
-        parts_->start_stream(device_, residency_);
         ++generation_;
     }
     device_.set_budget(bytes);
@@ -91,9 +99,8 @@ void Model::fit(uint64_t bytes, uint64_t others) {
 
 uint32_t Model::generation() const {
     if (!residency_.fits)
-        fail(Fault::internal,
-             "The model's weights are not on the device: an earlier change of its budget "
-             "has failed.");
+        fail(broken_by_,
+             "The model's weights are not on the device: an earlier change of its budget has failed.");
     return generation_;
 }
 

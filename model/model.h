@@ -45,15 +45,16 @@ public:
 
     // How much device memory may be taken from now on. Less of it makes resident weights streamed
     // ones, more the reverse; contexts then record anew, and what is drawn stays the same. To be
-    // called between steps, also from a Generator's callbacks. Throws out_of_memory with all
-    // numbers when even streaming does not fit, leaving everything as it was; out_of_memory or
-    // device_lost when the driver fails, after which the model does not run.
+    // called between steps, also from a Generator's on_token. Throws out_of_memory with all numbers
+    // when even streaming does not fit, leaving everything as it was; out_of_memory or device_lost
+    // when the driver fails: then the model does not run, and says so by the same fault, until the
+    // device is made anew.
     void set_budget(uint64_t bytes);
     const Residency& residency() const { return residency_; }
     // Null where everything is resident.
     WeightStream* stream() { return parts_->stream.get(); }
-    // Goes up when weights have moved: plans recorded before are void. Throws internal where they
-    // have not arrived.
+    // Goes up when weights have moved: plans recorded before are void. Throws what has kept them
+    // from arriving.
     uint32_t generation() const;
 
     Device& device() const { return device_; }
@@ -71,6 +72,8 @@ public:
     // Checkpoint::name() and fingerprint(); of a random model "random" and nothing.
     std::string name() const;
     std::string fingerprint() const;
+    // Positions that a context may have.
+    uint32_t most_positions() const { return rope_positions(config_, context_); }
     // Sines for one kind of layer.
     const RopeTable& rope(bool global) const { return global ? parts_->rope_global : parts_->rope_local; }
 
@@ -87,7 +90,7 @@ private:
     // What lives on the device.
     struct Parts {
         Parts(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
-              const Residency& residency, const Progress& progress);
+              uint32_t positions, const Residency& residency, const Progress& progress);
         void start_stream(Device& device, const Residency& residency);
         Ops ops;
         Weights weights;
@@ -110,6 +113,7 @@ private:
     bool with_pictures_;  // the encoder is among the others
     uint64_t others_;     // device bytes besides the model's and its context's
     Residency residency_;
+    Fault broken_by_ = Fault::internal;  // while residency_ does not fit
     uint32_t generation_ = 0;
     PictureStore pictures_;
     Progress progress_;  // while the first parts are loaded

@@ -15,14 +15,6 @@ void PictureStore::add(std::span<const std::shared_ptr<EncodedPicture>> pictures
         recent_.erase(recent_.begin(), recent_.end() - kRecent);
 }
 
-PictureRef PictureStore::known(std::shared_ptr<EncodedPicture> picture) {
-    if (PictureRef same = find(picture->hash))
-        return same;
-    picture->id = next_id();
-    add({&picture, 1});
-    return picture;
-}
-
 PictureRef PictureStore::find(int32_t id) const {
     for (const auto& picture : known_)
         if (PictureRef known = picture.lock(); known && known->id == id)

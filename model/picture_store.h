@@ -25,9 +25,6 @@ public:
     // Keeps the last few of them, even if nobody else does.
     void add(std::span<const std::shared_ptr<EncodedPicture>> pictures);
 
-    // The one with the same pixels that is here already, or this one, with an id of its own.
-    PictureRef known(std::shared_ptr<EncodedPicture> picture);
-
     // A picture that somebody still holds or that was added of late; else null.
     PictureRef find(int32_t id) const;
     PictureRef find(const std::array<uint64_t, 2>& hash) const;

@@ -28,6 +28,22 @@ uint64_t floats_of_picture(const Model& model) {
     return uint64_t{model.config().mm_tokens_per_image} * model.config().hidden_size;
 }
 
+// That a prompt could have these ids.
+void check_ids(const std::vector<int32_t>& ids, const char* field, const std::string& shown,
+               const Model& model) {
+    const uint32_t soft = model.config().mm_tokens_per_image, vocab = model.config().vocab_size;
+    for (size_t i = 0; i < ids.size();) {
+        size_t run = 1;
+        while (ids[i] < 0 && run < soft && i + run < ids.size() && ids[i + run] == ids[i])
+            ++run;
+        if (ids[i] < 0 ? run != soft : static_cast<uint32_t>(ids[i]) >= vocab)
+            fail(Fault::bad_file,
+                 "%s: number %zu of the session's '%s' is %d, which is no token of the model.",
+                 shown.c_str(), i, field, ids[i]);
+        i += run;
+    }
+}
+
 // That the session is this model's, and as long as the context and the data allow.
 void check(const SessionReader& file, const Model& model, const Context& context) {
     const SessionHeader& header = file.header();
@@ -40,6 +56,13 @@ void check(const SessionReader& file, const Model& model, const Context& context
     if (tokens > context.context())
         fail(Fault::bad_input, "%s: the session has %zu tokens, the context %u positions (--ctx).",
              shown.c_str(), tokens, context.context());
+    if (!header.pictures.empty() && !model.has_vision())
+        fail(Fault::bad_file, "%s: the session has %zu pictures, which the model does not read.",
+             shown.c_str(), header.pictures.size());
+    check_ids(header.ids, "ids", shown, model);
+    check_ids(header.held, "held", shown, model);
+    for (const SessionHeader::Turn& turn : header.turns)
+        check_ids(turn.answer_ids, "answer_ids", shown, model);
     // Of another type than the context's, how many bytes there are does not matter.
     const bool same_type = header.kv == name(context.kv_type());
     const uint64_t pictures = header.pictures.size() * floats_of_picture(model) * sizeof(float);
@@ -55,13 +78,19 @@ void check(const SessionReader& file, const Model& model, const Context& context
 void save_session(const std::string& path, const SavedChat& chat, const Model& model, const Context& context,
                   uint32_t sequence) {
     const std::vector<PictureRef> pictures = pictures_of(chat.turns);
+    // The cache may still hold another conversation.
+    std::vector<int32_t> said = chat.ids, held = context.tokens(sequence);
+    if (!chat.turns.empty())
+        said.insert(said.end(), chat.turns.back().answer_ids.begin(), chat.turns.back().answer_ids.end());
+    if (held.size() > said.size() || !std::equal(held.begin(), held.end(), said.begin()))
+        held.clear();
     SessionHeader header{.model = model.name(),
                          .fingerprint = model.fingerprint(),
                          .system = chat.system,
                          .seed = chat.seed,
                          .first_turn = chat.first_turn,
                          .ids = chat.ids,
-                         .held = context.tokens(sequence),
+                         .held = held,
                          .kv = name(context.kv_type())};
     for (const Turn& turn : chat.turns) {
         SessionHeader::Turn& saved = header.turns.emplace_back();
@@ -75,15 +104,16 @@ void save_session(const std::string& path, const SavedChat& chat, const Model& m
                 attached.ids.push_back(each->id);
         }
     }
-    uint64_t bytes = context.saved_bytes(static_cast<uint32_t>(header.held.size()));
+    uint64_t bytes = context.saved_bytes(static_cast<uint32_t>(held.size()));
     for (const PictureRef& picture : pictures) {
-        header.pictures.push_back({picture->id, picture->hash});
+        header.pictures.push_back(picture->id);
         bytes += picture->soft_tokens.size() * sizeof(float);
     }
     SessionWriter file(path, header, bytes);
     for (const PictureRef& picture : pictures)
         file.write(std::as_bytes(std::span(picture->soft_tokens)));
-    context.save(sequence, [&](std::span<const std::byte> part) { file.write(part); });
+    if (!held.empty())
+        context.save(sequence, [&](std::span<const std::byte> part) { file.write(part); });
     file.commit();
 }
 
@@ -92,12 +122,14 @@ SavedChat load_session(const std::string& path, Model& model, Context& context, 
     check(file, model, context);
     const SessionHeader& header = file.header();
     std::map<int32_t, PictureRef> pictures;  // by their ids in the file
-    for (const SessionHeader::Picture& each : header.pictures) {
-        auto picture = std::make_shared<EncodedPicture>();
-        picture->hash = each.hash;
+    for (const int32_t id : header.pictures) {
+        // Without a hash: what is attached later is encoded, whatever the file says of it.
+        const auto picture = std::make_shared<EncodedPicture>();
+        picture->id = model.pictures().next_id();
         picture->soft_tokens.resize(floats_of_picture(model));
         file.read(std::as_writable_bytes(std::span(picture->soft_tokens)));
-        pictures[each.id] = model.pictures().known(std::move(picture));
+        model.pictures().add(std::span(&picture, 1));
+        pictures[id] = picture;
     }
     // Ids of pictures are this process's own.
     const auto translated = [&](std::vector<int32_t> ids) {
@@ -123,9 +155,7 @@ SavedChat load_session(const std::string& path, Model& model, Context& context, 
                 picture.encoded.push_back(pictures.at(id));
         }
     }
-    std::vector<int32_t> held = translated(header.held);
-    context.check(chat.ids);
-    context.check(held);
+    const std::vector<int32_t> held = translated(header.held);
     if (header.kv != name(context.kv_type()) || held.empty())
         context.rewind(sequence, 0);
     else

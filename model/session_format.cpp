@@ -3,10 +3,12 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cinttypes>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "engine/error.h"
@@ -98,8 +100,11 @@ uint64_t whole(const Json& value, const char* field, uint64_t most = std::numeri
 }
 
 int32_t id(const Json& value, const char* field) {
-    if (!value.is_number_integer() || value > std::numeric_limits<int32_t>::max() ||
-        value < std::numeric_limits<int32_t>::min())
+    constexpr int64_t kLeast = std::numeric_limits<int32_t>::min(),
+                      kMost = std::numeric_limits<int32_t>::max();
+    if (!value.is_number_integer() ||
+        (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{kMost}) ||
+        value.get<int64_t>() < kLeast)
         throw Odd{field};
     return static_cast<int32_t>(value.get<int64_t>());
 }
@@ -114,7 +119,7 @@ std::vector<int32_t> ids(const Json& object, const char* field) {
 // ---- the header ------------------------------------------------------------------------------------
 
 Json json_of(const SessionHeader& header) {
-    Json turns = Json::array(), pictures = Json::array();
+    Json turns = Json::array();
     for (const SessionHeader::Turn& turn : header.turns) {
         Json attached = Json::array();
         for (const SessionHeader::Attached& picture : turn.pictures)
@@ -124,15 +129,13 @@ Json json_of(const SessionHeader& header) {
                          {"answer", json_text(turn.answer)},
                          {"answer_ids", turn.answer_ids}});
     }
-    for (const SessionHeader::Picture& picture : header.pictures)
-        pictures.push_back({{"id", picture.id}, {"hash", picture.hash}});
     return {{"model", json_text(header.model)},
             {"fingerprint", json_text(header.fingerprint)},
             {"system", json_text(header.system)},
             {"seed", header.seed},
             {"turns", turns},
             {"first_turn", header.first_turn},
-            {"pictures", pictures},
+            {"pictures", header.pictures},
             {"ids", header.ids},
             {"held", header.held},
             {"kv", header.kv}};
@@ -147,19 +150,14 @@ SessionHeader header_of(const Json& json) {
     header.kv = bytes(json, "kv");
     header.ids = ids(json, "ids");
     header.held = ids(json, "held");
-    for (const Json& each : list(json, "pictures")) {
-        SessionHeader::Picture& picture = header.pictures.emplace_back();
-        picture.id = id(at(each, "id"), "id");
-        const Json& hash = list(each, "hash");
-        if (picture.id >= 0 || hash.size() != picture.hash.size())
-            throw Odd{"pictures"};
-        for (size_t i = 0; i < picture.hash.size(); ++i)
-            picture.hash[i] = whole(hash[i], "hash");
-    }
+    header.pictures = ids(json, "pictures");
+    const std::set<int32_t> known(header.pictures.begin(), header.pictures.end());
+    if (known.size() != header.pictures.size() || (!known.empty() && *known.rbegin() >= 0))
+        throw Odd{"pictures"};
     // Negative ids are those of pictures.
     const auto check = [&](const std::vector<int32_t>& all, const char* field) {
         for (const int32_t one : all)
-            if (one < 0 && std::ranges::none_of(header.pictures, [&](const auto& p) { return p.id == one; }))
+            if (one < 0 && !known.contains(one))
                 throw Odd{field};
     };
     for (const Json& each : list(json, "turns")) {
@@ -167,7 +165,8 @@ SessionHeader header_of(const Json& json) {
         turn.user = bytes(each, "user");
         turn.answer = bytes(each, "answer");
         turn.answer_ids = ids(each, "answer_ids");
-        check(turn.answer_ids, "answer_ids");
+        if (std::ranges::any_of(turn.answer_ids, [](int32_t one) { return one < 0; }))
+            throw Odd{"answer_ids"};
         for (const Json& attached : list(each, "pictures")) {
             turn.pictures.push_back({bytes(attached, "name"), ids(attached, "ids")});
             check(turn.pictures.back().ids, "ids");
@@ -209,13 +208,14 @@ SessionReader::SessionReader(File file) : file_(std::move(file)) {
     if (prefix.magic != Prefix{}.magic)
         fail(Fault::bad_file, "%s: this is not a saved session.", shown.c_str());
     if (prefix.version != Prefix::kVersion)
-        fail(Fault::bad_file, "%s: the session has version %u (supported: %u).", shown.c_str(), prefix.version,
-             Prefix::kVersion);
+        fail(Fault::bad_file, "%s: the session has version %u (supported: %u).", shown.c_str(),
+             prefix.version, Prefix::kVersion);
     const uint64_t rest = file_.size() - sizeof prefix;
     if (prefix.header_bytes > std::min(rest, kMostHeaderBytes) ||
         prefix.data_bytes != rest - prefix.header_bytes)
         fail(Fault::bad_file,
-             "%s: the session has %" PRIu64 " bytes behind the first %zu (they say %" PRIu64 " and %" PRIu64 ").",
+             "%s: the session has %" PRIu64 " bytes behind the first %zu (they say %" PRIu64
+             " and %" PRIu64 ").",
              shown.c_str(), rest, sizeof prefix, prefix.header_bytes, prefix.data_bytes);
     uint32_t checksum = extend(0, prefix.sizes());
     std::string text(prefix.header_bytes, '\0');

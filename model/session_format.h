@@ -7,7 +7,6 @@
 // Numbers are little-endian. Another version is refused, so is a file whose checksum is wrong.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,10 +18,6 @@
 namespace olivine {
 
 struct SessionHeader {
-    struct Picture {
-        int32_t id = 0;  // negative; ids and turns name it so
-        std::array<uint64_t, 2> hash{};
-    };
     struct Attached {
         std::string name;
         std::vector<int32_t> ids;
@@ -37,7 +32,7 @@ struct SessionHeader {
     uint64_t seed = 0;
     std::vector<Turn> turns;
     uint32_t first_turn = 0;        // that the model still sees
-    std::vector<Picture> pictures;  // in the order of their data
+    std::vector<int32_t> pictures;  // negative ids, by which the others name them; in the order of their data
     std::vector<int32_t> ids;       // of the prompt
     std::vector<int32_t> held;      // that the keys and values are of
     std::string kv;                 // their type

@@ -58,7 +58,7 @@ ModelBytes with_context(ModelBytes bytes, const Config& config, const ContextOpt
         return Matrix::bytes(type, config.vocab_size, config.hidden_size);
     };
     bytes.weights = std::accumulate(bytes.layers.begin(), bytes.layers.end(), norm_bytes(config)) +
-                    2 * RopeTable::bytes(config.head_dim, kMostPositions) +
+                    2 * RopeTable::bytes(config.head_dim, rope_positions(config, options)) +
                     table(bytes.table) + (config.tied_head ? 0 : table(bytes.head));
     bytes.kv = kv_bytes(config, options);
     bytes.scratch = scratch_bytes(config, options);
@@ -83,6 +83,12 @@ uint32_t context_length(const Config& config, uint32_t asked) {
         fail(Fault::bad_input, "A context of %u positions is asked for (at most %u work).", asked,
              kMostPositions);
     return asked > 0 ? asked : std::min(config.max_positions, kDefaultContext);
+}
+
+uint32_t rope_positions(const Config& config, const ContextOptions& options) {
+    // Beyond the model's own positions the table is still right, so a longer context may be asked for.
+    constexpr uint32_t kLeast = 32768;
+    return std::max({context_length(config, options.context), config.max_positions, kLeast});
 }
 
 uint32_t chunk_length(uint32_t context) { return std::min(kMaxChunk, context); }

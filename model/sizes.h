@@ -36,6 +36,8 @@ struct ContextOptions {
 
 // min(model's, 8192) or what was asked for. Throws bad_input beyond kMostPositions.
 uint32_t context_length(const Config& config, uint32_t asked);
+// Positions that a model's tables of sines are made for: a context has as many at most.
+uint32_t rope_positions(const Config& config, const ContextOptions& options);
 // Longest chunk for a context: min(kMaxChunk, context).
 uint32_t chunk_length(uint32_t context);
 

@@ -36,12 +36,11 @@ void Conversation::attach(std::span<const Picture> pictures, std::span<const std
 
 void Conversation::report() {
     const uint32_t context = generator_.context().context();
-    if (chat_.forgotten_turns() > forgotten_)
+    if (chat_.forgot() > 0)
         note(
             format_text("the context of %u tokens was full: the model no longer sees the first %u "
                         "of %zu turns.",
                         context, chat_.forgotten_turns(), chat_.turns().size()));
-    forgotten_ = chat_.forgotten_turns();
     if (chat_.last_end() == EndReason::context_full)
         note(format_text("the answer ends here: the context of %u tokens is full.", context));
     if (!verbose_)

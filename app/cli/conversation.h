@@ -31,7 +31,6 @@ private:
     Session session_;
     Generator generator_;
     Chat chat_;
-    uint32_t forgotten_ = 0;  // turns that report() has told of
 };
 
 }  // namespace olivine

@@ -66,8 +66,9 @@ expect 2 "a list with a gap" bench -p 16,,32
 
 # ---- requests that cannot be met: 1 -----------------------------------------------------------
 
-expect 1 "a cache that comes later" run -p hello --kv q8_0
-says "q8_0 is not supported yet"
+expect 0 "a cache of int8" run -p hello --kv q8_0 --seed 1
+expect 2 "a cache of another type" run -p hello --kv q4_0
+says "f32, f16 or q8_0"
 expect 1 "an empty prompt" run -p ""
 expect 1 "an empty standard input" run
 expect 1 "a device that is not there" run -p hello --device 99

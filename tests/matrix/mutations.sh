@@ -76,8 +76,8 @@ mutate subgroup lavapipe "a barrier is missing" '^rms_norm/subgroup as GPU/' inc
     '/reduce_scratch\[gl_SubgroupID\]/{n;s/barrier();/         /}'
 mutate subgroup lavapipe "a ring wraps one slot late" '^attention/subgroup/f16 .*window 8,' include/kv.glsl \
     's/((slot_before) + 1) % p.capacity == 0/(slot_before) % p.capacity == 0/'
-mutate subgroup lavapipe "a page goes on in the next" '^attention/subgroup/f16 .*in pages' include/kv.glsl \
-    's/p.pages > 0 ? (position) % kPage == 0/p.pages > 0 ? false/'
+mutate subgroup lavapipe "a page is a slot short" '^attention/subgroup/f16 .*in pages' include/kv.glsl \
+    's/\/ kPage\] \* kPage/\/ kPage] * (kPage - 1)/'
 mutate subgroup lavapipe "two blocks have the scale of the first" '^attention/subgroup/q8_0 .*17 rows' \
     include/kv.glsl 's/block % 2 == 0 ? both.x : both.y/both.x/'
 mutate subgroup lavapipe "the last row is lost" '^linear/subgroup/q8_0 35x160, 70 tokens' \

@@ -71,9 +71,12 @@ void run_on(size_t count) {
     Json config = read_json(folder.path("config.json"));
     config["layer_types"] = std::vector<std::string>(config["num_hidden_layers"], "sliding_attention");
     write_file(folder.path("config.json"), config.dump());
-    Loaded loaded(folder.path());
-    Context context(loaded.model, {.context = static_cast<uint32_t>(count)});
-    const std::vector<int32_t> ids = random_ids(loaded.model, 512, 7);
+    const ContextOptions options{.context = static_cast<uint32_t>(count)};
+    const auto checkpoint = Checkpoint::open(folder.path());
+    Device device;
+    Model model(device, *checkpoint, {.context = options});
+    Context context(model, options);
+    const std::vector<int32_t> ids = random_ids(model, 512, 7);
     std::vector<double> seconds;
     uint64_t bytes = 0;
     constexpr size_t kAnswer = 50;
@@ -82,9 +85,9 @@ void run_on(size_t count) {
         context.prefill(0, ids, done + 2 * ids.size() + kAnswer >= count, {});
         seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
         if (done == 0)
-            bytes = loaded.device.bytes_now();
+            bytes = device.bytes_now();
     }
-    CHECK(loaded.device.bytes_now() == bytes);
+    CHECK(device.bytes_now() == bytes);
     CHECK(decode(context, 0, kAnswer).size() == kAnswer);
     const auto median = [](std::span<double> some) {
         std::ranges::nth_element(some, some.begin() + static_cast<ptrdiff_t>(some.size() / 2));
@@ -95,7 +98,7 @@ void run_on(size_t count) {
                  late = median(std::span(seconds).last(tenth));
     UNSCOPED_INFO("512 tokens take " << early << " s at first and " << late << " s at last");
     CHECK(late < 1.5 * early);
-    CHECK(loaded.device.bytes_peak() <= bytes + (8u << 20));
+    CHECK(device.bytes_peak() <= bytes + (8u << 20));
 }
 
 }  // namespace

@@ -103,6 +103,22 @@ TEST_CASE("a saved session goes on with the same words", "[model]") {
     CHECK(second.loaded.device.validation_messages() == 0);
 }
 
+TEST_CASE("what the cache still holds of a talk before is not saved with the next", "[model]") {
+    TemporaryFolder folder;
+    const std::string path = folder.path("talk");
+    Talk first({.context = 900}, fifty());
+    first.show();
+    first.ask("What do you see?");
+    first.chat.clear();
+    first.chat.save(path);
+    CHECK(bytes_of(path).size() < 1000);
+    Talk second({.context = 900}, fifty("Someone else."));
+    second.chat.load(path);
+    CHECK(second.chat.turns().empty());
+    CHECK(second.chat.context_used() == 0);
+    CHECK(second.ask("Tell me a story.") == first.ask("Tell me a story."));
+}
+
 TEST_CASE("a session of another type of cache runs its tokens again", "[model]") {
     TemporaryFolder folder;
     const std::string path = folder.path("talk");

@@ -126,7 +126,7 @@ TEST_CASE("answers go on with the same words on a device that was lost", "[model
     if (way == batch)
         requests.push_back(request({2, 5, 9}, 2));
     const std::vector<GenerateResult> right = generator.generate(requests);
-    for (const uint32_t at : {1u, 8u}) {
+    for (const uint32_t at : {1u, 8u, 15u}) {
         std::vector<std::vector<int32_t>> told(requests.size());
         bool lost = false;
         const std::vector<GenerateResult> results =
