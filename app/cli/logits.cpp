@@ -10,6 +10,7 @@
 #include "app/cli/platform.h"
 #include "app/cli/session.h"
 #include "engine/error.h"
+#include "engine/remade.h"
 #include "model/context.h"
 
 namespace olivine {
@@ -75,26 +76,36 @@ int logits(const LogitsFlags& flags) {
     NpyWriter file(flags.out);  // before the work, which would be lost
     Session session = open_session(flags, false);
     Model& model = *session.model;
-    Context context(model, flags.context);
+    Remade<Context> context(*session.device,
+                            [&](std::optional<Context>& made) { made.emplace(model, flags.context); });
     const size_t vocab = model.config().vocab_size;
     std::vector<PictureRef> encoded;  // holds them as long as they are needed
     const std::vector<int32_t> with_pictures = place_pictures(flags, pictures, model, encoded);
     const std::span<const int32_t> tokens = with_pictures;
-    if (tokens.size() + flags.generate > context.context())
+    if (tokens.size() + flags.generate > context->context())
         fail(Fault::bad_input,
              "%zu tokens and %u to generate are more than the context holds (%u).", tokens.size(),
-             flags.generate, context.context());
+             flags.generate, context->context());
     file.begin((flags.last ? 1 : tokens.size()) + flags.generate, vocab);
 
     // Chunk by chunk, so that the host holds the rows of one chunk only.
     const uint32_t most =
-        std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context.max_chunk());
+        std::min(flags.chunk > 0 ? flags.chunk : UINT32_MAX, context->max_chunk());
+    // Logits of the last `count` of these ids; where the device is lost, the others run again before them.
+    const auto forward = [&](std::span<const int32_t> ids, size_t count) {
+        return session.device->surviving([&] {
+            const size_t held = context->tokens(0).size(), before = ids.size() - count;
+            if (held < before)
+                model.forward(*context, 0, ids.subspan(held, before - held), true, most,
+                              platform::interrupted);
+            return model.forward(*context, 0, ids.last(count), flags.last, 0, platform::interrupted);
+        });
+    };
     std::vector<float> rows;
     uint32_t chunk = 0;
     for (size_t done = 0; done < tokens.size(); done += chunk) {
-        chunk = context.chunk_at(tokens.subspan(done), most);
-        rows = model.forward(context, 0, tokens.subspan(done, chunk), flags.last, 0,
-                             platform::interrupted);
+        chunk = context->chunk_at(tokens.subspan(done), most);
+        rows = forward(tokens.first(done + chunk), chunk);
         if (!flags.last)
             file.write(rows);
     }
@@ -102,11 +113,11 @@ int logits(const LogitsFlags& flags) {
     if (flags.last)
         file.write(last);
 
-    std::vector<int32_t> generated;
+    std::vector<int32_t> generated, all(tokens.begin(), tokens.end());
     for (uint32_t i = 0; i < flags.generate; ++i) {
         generated.push_back(likeliest(last));
-        rows = model.forward(context, 0, std::span(&generated.back(), 1), true, 0,
-                             platform::interrupted);
+        all.push_back(generated.back());
+        rows = forward(all, 1);
         last = rows;
         file.write(last);
     }
