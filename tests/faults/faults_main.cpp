@@ -315,13 +315,13 @@ GenerateRequest request_of(std::vector<int32_t> prompt) {
     return request;
 }
 
-// Two turns, the second behind what the first has drawn.
+// Three turns, each behind what the one before has drawn.
 std::vector<int32_t> converse(const DeviceOptions& options) {
     Device device(options);
     Model model(device, tiny_model());
-    Generator generator(model, {.context = 64, .sequences = 1, .chain_seconds = 0, .kv = KvType::f16});
+    Generator generator(model, {.context = 96, .sequences = 1, .chain_seconds = 0, .kv = KvType::f16});
     std::vector<int32_t> text = {2, 10, 20, 30, 40};
-    for (const int32_t next : {50, 60}) {
+    for (const int32_t next : {50, 60, 70}) {
         text.push_back(next);
         const GenerateRequest request = request_of(text);
         size_t told = 0;
@@ -414,7 +414,10 @@ std::string answers_without(const std::string& function, uint32_t occurrence, Ge
     const auto ids = [&] { return generator.generate({&request, 1})[0].ids; };
     go_on_watching({function, occurrence, VK_ERROR_OUT_OF_DEVICE_MEMORY});
     try {
-        if (ids() != right || !dispensable.count(function))
+        // A cache that finds no room for a larger buffer beside the old one does with the larger alone.
+        const bool made_good =
+            dispensable.count(function) || function == "vkCreateBuffer" || function == "vkBindBufferMemory";
+        if (ids() != right || !made_good)
             return "nobody noticed";
     } catch (const Error& error) {  // the thing under test
         if (error.fault() != Fault::out_of_memory)
