@@ -60,7 +60,9 @@ int run(const RunFlags& flags) {
     platform::watch_interrupts();
     const std::string prompt = read_prompt(flags);
     const std::vector<Picture> pictures = read_pictures(flags);
-    Conversation conversation(flags);
+    RunFlags once = flags;
+    once.context.checkpoint_bytes = 0;  // nobody goes back
+    Conversation conversation(once);
     conversation.attach(pictures, flags.images);
     bool line_is_open = false;  // Ctrl-C leaves no half line behind either
     conversation.chat().ask(

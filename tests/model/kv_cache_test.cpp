@@ -212,12 +212,12 @@ TEST_CASE("prompts of a batch that begin alike run it once", "[model]") {
 }
 
 TEST_CASE("going back to a checkpoint is exact, however much has run since", "[model]") {
-    const Golden golden(GENERATE("tiny-text", "tiny-gemma2"));
-    Loaded loaded(golden.folder);
+    const auto [folder, type] =
+        GENERATE(table<std::string, KvType>({{"tiny-text", KvType::f16}, {"tiny-gemma2", KvType::q8_0}}));
+    Loaded loaded(Golden(folder).folder);
     Model& model = loaded.model;
-    const KvType type = GENERATE(KvType::f16, KvType::q8_0);
-    const ContextOptions options{.context = 4000, .kv = type};
-    const std::vector<int32_t> first = random_ids(model, 600, 3), second = random_ids(model, 900, 4);
+    const ContextOptions options{.context = 2000, .kv = type};
+    const std::vector<int32_t> first = random_ids(model, 600, 3), second = random_ids(model, 640, 4);
     Context context(model, options);
     run(context, 0, std::span(first).first(300));
     context.keep(0);
@@ -250,7 +250,7 @@ TEST_CASE("going back to a checkpoint is exact, however much has run since", "[m
         CHECK(!context.has_logits(0));         // its checkpoint is gone with what it was of
     }
     SECTION("from where another sequence goes on") {
-        Context two(model, {.context = 4000, .sequences = 2, .kv = type});
+        Context two(model, {.context = 2000, .sequences = 2, .kv = type});
         run(two, 1, std::span(first).first(300));
         two.keep(1);
         run(two, 1, std::span(first).subspan(300));
@@ -293,16 +293,26 @@ TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model]
     CHECK(generator.stats().cached_tokens == 4000);
     UNSCOPED_INFO(generator.stats().prefill_seconds << " s instead of " << seconds);
     CHECK(generator.stats().prefill_seconds <= 0.02 * seconds);
-    // Drawing leaves the logits scaled: they come from the checkpoint, also where nothing has run
-    // behind them.
+}
+
+TEST_CASE("logits that were drawn from are not drawn from again", "[model]") {
+    const Golden golden("tiny-gemma2");
+    Loaded loaded(golden.folder);
+    GenerateRequest request;
+    request.prompt = random_ids(loaded.model, 100, 6);
     request.max_tokens = 1;
+    request.checkpoints = true;
+    Generator generator(loaded.model, {.context = 500});
+    // Drawing scales them in their place: they come from the checkpoint, also where nothing has run
+    // behind it.
     for (const float temperature : {0.5f, 2.0f, 0.5f}) {
         request.sampler.temperature = temperature;
-        Generator fresh(loaded.model, {.context = 5000});
+        Generator fresh(loaded.model, {.context = 500});
         CHECK(generator.generate(std::span(&request, 1))[0].ids ==
               fresh.generate(std::span(&request, 1))[0].ids);
-        CHECK(generator.stats().cached_tokens == 4000);
+        CHECK(!generator.context().has_logits(0));
     }
+    CHECK(generator.stats().cached_tokens == 100);
 }
 
 }  // namespace olivine::test
