@@ -113,6 +113,7 @@ TEST_CASE("answers go on with the same words on a device that was lost", "[model
     const auto checkpoint = Checkpoint::open(Golden("tiny-mqa").folder);
     DeviceOptions on;
     on.as_gpu = as_gpu;
+    on.rebuilds = 3;
     Device device(on);
     Model model(device, *checkpoint);
     std::unique_ptr<Model> draft;
