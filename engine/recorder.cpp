@@ -49,6 +49,7 @@ struct Plan::Impl {
     Device* device{};
     std::vector<VkCommandBuffer> slices;
     std::vector<const WeightGroup*> groups;  // what each needs, or null
+    bool streams = false;                    // some need one
     std::vector<Handle<VkDescriptorPool, vkDestroyDescriptorPool>> pools;
     uint32_t sets_left = 0;
     Handle<VkQueryPool, vkDestroyQueryPool> queries;
@@ -94,7 +95,7 @@ Plan::~Plan() = default;
 // The next that a slice behind this one needs, around the end of the plan, as it may be run again.
 // Null: none.
 const WeightGroup* Plan::Impl::group_after(size_t slice) const {
-    for (size_t i = 1; i < groups.size(); ++i)
+    for (size_t i = 1; streams && i < groups.size(); ++i)
         if (const WeightGroup* group = groups[(slice + i) % groups.size()];
             group && group != groups[slice])
             return group;
@@ -144,7 +145,7 @@ void Plan::Impl::tell(double waited_since) const {
 }
 
 uint64_t Plan::submit(uint32_t times) {
-    assert(std::ranges::all_of(impl_->groups, [](const WeightGroup* group) { return !group; }));
+    assert(!impl_->streams);
     const std::shared_ptr<Trace>& trace = impl_->trace;
     const double begin = trace ? trace->now() : 0;
     impl_->last_value = impl_->device->impl().submit(impl_->slices, times);
@@ -391,6 +392,7 @@ private:
         VK(vkAllocateCommandBuffers(device_.impl().device, &allocate, &buffer));
         plan_.slices.push_back(buffer);
         plan_.groups.push_back(group);
+        plan_.streams |= group != nullptr;
         VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
         begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;  // chained without waiting
         VK(vkBeginCommandBuffer(buffer, &begin));

@@ -440,12 +440,7 @@ void Checkpoint::read(const TensorInfo& tensor, uint64_t offset, std::span<std::
     file.read(tensor.offset + offset, out);
 }
 
-std::string Checkpoint::name() const {
-    fs::path path = fs::path(path_).lexically_normal();
-    if (!path.has_filename())  // "folder/"
-        path = path.parent_path();
-    return path.filename().string();
-}
+std::string Checkpoint::name() const { return last_part(path_); }
 
 std::string Checkpoint::fingerprint() const {
     constexpr size_t kLook = 256;  // bytes of each tensor

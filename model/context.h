@@ -29,6 +29,9 @@ struct SamplerOptions {
     uint64_t seed = 0;
 };
 
+// How many ids both begin with.
+uint32_t common(std::span<const int32_t> a, std::span<const int32_t> b);
+
 // Refuses values outside their range: bad_input naming field, value and range.
 void validate(const SamplerOptions& options);
 

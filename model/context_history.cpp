@@ -10,6 +10,10 @@
 
 namespace olivine {
 
+uint32_t common(std::span<const int32_t> a, std::span<const int32_t> b) {
+    return static_cast<uint32_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
 uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     leave(sequence);
     std::vector<int32_t>& held = held_[sequence];

@@ -50,12 +50,9 @@ bool Drafter::run(std::span<const int32_t> text, bool last_logits, const Cancell
             id = 0;  // <pad>
     if (ids.size() > context_->context())
         return false;
-    const std::vector<int32_t>& held = context_->tokens(0);
     // The last id runs in any case where its logits are wanted.
-    const size_t most = std::min(ids.size() - last_logits, held.size());
-    const auto same =
-        std::mismatch(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(most), held.begin()).first;
-    const uint32_t kept = context_->rewind(0, static_cast<uint32_t>(same - ids.begin()));
+    const std::span<const int32_t> before = std::span(ids).first(ids.size() - last_logits);
+    const uint32_t kept = context_->rewind(0, common(before, context_->tokens(0)));
     const std::span<const int32_t> rest = std::span(ids).subspan(kept);
     for (size_t done = 0; done < rest.size();) {
         const size_t count = std::min<size_t>(context_->pace(), rest.size() - done);

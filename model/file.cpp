@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "engine/error.h"
@@ -183,6 +184,13 @@ std::string printable(std::string_view text, size_t longest) {
         text.remove_prefix(length == 0 ? 1 : length);
     }
     return result;
+}
+
+std::string last_part(const std::string& path) {
+    std::filesystem::path parts = std::filesystem::path(path).lexically_normal();
+    if (!parts.has_filename())  // "folder/"
+        parts = parts.parent_path();
+    return parts.filename().string();
 }
 
 std::string shape_text(std::span<const uint64_t> shape) {

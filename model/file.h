@@ -81,6 +81,9 @@ inline std::string printable_path(std::string_view path) {
     return printable(path, 1024);
 }
 
+// The last part of a path: "b" of "a/b" and of "a/b/".
+std::string last_part(const std::string& path);
+
 // "[512, 120]": a shape as messages show it, outermost dimension first.
 std::string shape_text(std::span<const uint64_t> shape);
 

@@ -10,14 +10,6 @@
 namespace olivine {
 namespace {
 
-// Tokens that both begin with.
-uint32_t common(std::span<const int32_t> a, std::span<const int32_t> b) {
-    const size_t most = std::min(a.size(), b.size());
-    return static_cast<uint32_t>(
-        std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(most), b.begin()).first -
-        a.begin());
-}
-
 double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -92,17 +84,20 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
     const std::vector<int32_t>& held = context_->tokens(sequence);
     const uint32_t all = static_cast<uint32_t>(text.size());
     const GenerateRequest& request = answers[sequence].request;
-    // What a sequence can give of this text. The last token runs for its logits, or the picture it is of.
+    // The last token runs for its logits, or the picture it is of.
     const uint32_t last = all - (text.back() < 0 ? model_.config().mm_tokens_per_image : 1);
+    // What another sequence can give of this text, if it is more than this one has.
     const auto gives = [&](uint32_t s) {
         return std::min(last, context_->reach(s, common(text, context_->tokens(s))));
     };
-    uint32_t donor = sequence;
+    uint32_t donor = sequence, most_given = gives(sequence);
     for (uint32_t s = 0; s < context_->sequences(); ++s)
-        if (gives(s) > gives(donor))
+        if (const uint32_t given = gives(s); given > most_given) {
             donor = s;
+            most_given = given;
+        }
     if (donor != sequence)
-        context_->fork(donor, sequence, gives(donor));
+        context_->fork(donor, sequence, most_given);
     uint32_t kept = context_->rewind(sequence, common(text, held));
     if (kept == all && !context_->has_logits(sequence))  // which a checkpoint would have
         kept = context_->rewind(sequence, last);

@@ -164,7 +164,7 @@ void KvCache::grow(Pool& pool, uint32_t pages) {
     const uint32_t capacity = std::min((wanted + kGrowthPages - 1) / kGrowthPages * kGrowthPages, most);
     const uint64_t bytes = slots(pool, capacity) * slot_bytes_;
     const uint64_t kept = slots(pool, pool.capacity) * slot_bytes_;
-    ++generation_;  // also when it ends early
+    ++generation_;  // also when it ends early: a buffer that has grown is another one
     for (uint32_t i = 0; i < layers_.size(); ++i) {
         if (!config_.global_layers[i])
             continue;
@@ -201,18 +201,16 @@ void KvCache::reserve(uint32_t sequence, uint32_t begin, uint32_t end) {
     for (Pool& pool : pools_) {
         if (end <= pool.first)
             break;
-        std::vector<uint32_t> table = pool.table[sequence];
+        // Hardly any step of decoding comes further than `continue`, and none of them allocates.
+        const std::vector<uint32_t>& now = pool.table[sequence];
         const uint32_t wanted = pages_of(std::min(dealt, pool.end) - pool.first);
-        const auto shared = [&](uint32_t page) {
-            return page < table.size() && pool.users[table[page]] > 1;
-        };
         // Those that are written, or hold what is before.
         const uint32_t first = begin > pool.first ? (begin - pool.first) / kPage : 0;
         std::vector<uint32_t> to_copy;
-        for (uint32_t page = first; page < table.size(); ++page)
-            if (shared(page))
+        for (uint32_t page = first; page < now.size(); ++page)
+            if (pool.users[now[page]] > 1)
                 to_copy.push_back(page);
-        const size_t missing = wanted > table.size() ? wanted - table.size() : 0;
+        const size_t missing = wanted > now.size() ? wanted - now.size() : 0;
         if (missing + to_copy.size() == 0)
             continue;
         const auto used =
@@ -220,7 +218,7 @@ void KvCache::reserve(uint32_t sequence, uint32_t begin, uint32_t end) {
         const size_t needed = static_cast<size_t>(used) + missing + to_copy.size();
         if (needed > pool.capacity)
             grow(pool, static_cast<uint32_t>(needed));
-        std::vector<uint32_t> users = pool.users;
+        std::vector<uint32_t> table = now, users = pool.users;
         std::vector<std::pair<uint32_t, uint32_t>> copies;
         for (const uint32_t page : to_copy) {
             const uint32_t before = table[page];

@@ -82,7 +82,7 @@ void save_session(const std::string& path, const SavedChat& chat, const Model& m
     std::vector<int32_t> said = chat.ids, held = context.tokens(sequence);
     if (!chat.turns.empty())
         said.insert(said.end(), chat.turns.back().answer_ids.begin(), chat.turns.back().answer_ids.end());
-    if (held.size() > said.size() || !std::equal(held.begin(), held.end(), said.begin()))
+    if (common(held, said) < held.size())
         held.clear();
     SessionHeader header{.model = model.name(),
                          .fingerprint = model.fingerprint(),

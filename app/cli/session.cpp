@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cinttypes>
-#include <filesystem>
 #include <map>
 
 #include "app/cli/output.h"
@@ -120,12 +119,7 @@ std::string model_path(const Flags& flags) {
     return flags.model.empty() ? platform::built_in_model() : flags.model;
 }
 
-std::string model_name(const Flags& flags) {
-    std::filesystem::path path = std::filesystem::path(model_path(flags)).lexically_normal();
-    if (!path.has_filename())  // "folder/"
-        path = path.parent_path();
-    return path.filename().string();
-}
+std::string model_name(const Flags& flags) { return last_part(model_path(flags)); }
 
 DataType main_type(const Checkpoint& checkpoint) {
     std::map<DataType, uint64_t> bytes;

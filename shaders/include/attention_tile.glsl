@@ -124,10 +124,13 @@ f16vec4 halves_of(KV_ELEMENT e) { return f16vec4(unpackFloat2x16(e.x), unpackFlo
 // Loads the tile that begins at first_key; values instead of keys if `of_values`.
 void load_tile(const bool of_values, Task t, uint first_key) {
     const uint member = gl_LocalInvocationID.x % kTeam;
+    // A tile is asked for once: it lies within a page, which begins with one, or goes around the ring.
+    const uint first_slot = kv_slot(t.sequence, first_key);
+    const uint end_slot = p.pages > 0 ? 0xffffffffu : (t.sequence + 1) * p.capacity;
     for (uint s = gl_LocalInvocationID.x / kTeam; s < kKeys; s += kTeams) {
         const bool real = first_key + s < t.end;
-        const uint at =
-            kv_head_at(kv_slot(t.sequence, min(first_key + s, t.end - 1)), t.kv_head);
+        const uint slot = first_slot + s < end_slot ? first_slot + s : first_slot + s - p.capacity;
+        const uint at = kv_head_at(slot, t.kv_head);
 #ifdef KV_F32
         vec4 own[kQuadsEach];
         for (uint j = 0; j < kQuadsEach; ++j) {

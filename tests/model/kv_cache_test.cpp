@@ -4,7 +4,6 @@
 #include <catch2/generators/catch_generators_all.hpp>
 #include <chrono>
 #include <cmath>
-#include <random>
 
 #include "engine/error.h"
 #include "model/context.h"
@@ -15,14 +14,6 @@
 
 namespace olivine::test {
 namespace {
-
-std::vector<int32_t> random_ids(const Model& model, size_t count, uint32_t seed) {
-    std::mt19937 random(seed);
-    std::vector<int32_t> ids(count);
-    for (int32_t& id : ids)
-        id = static_cast<int32_t>(random() % model.config().vocab_size);
-    return ids;
-}
 
 // Runs ids in chunks of `chunk` and gives the logits behind the last.
 std::vector<float> run(Context& context, uint32_t sequence, std::span<const int32_t> ids,

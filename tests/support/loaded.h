@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "model/model.h"
 
@@ -15,5 +17,14 @@ struct Loaded {
     std::shared_ptr<Checkpoint> checkpoint;
     Model model;
 };
+
+// Ids of the vocabulary, the same for the same seed.
+inline std::vector<int32_t> random_ids(const Model& model, size_t count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<int32_t> ids(count);
+    for (int32_t& id : ids)
+        id = static_cast<int32_t>(random() % model.config().vocab_size);
+    return ids;
+}
 
 }  // namespace olivine::test
