@@ -154,6 +154,11 @@ void Matrix::lend(size_t piece, const Slice& at, const WeightGroup* group) {
     pieces_[piece].group = group;
 }
 
+void Matrix::await(const WeightGroup* group) {
+    for (MatrixPiece& piece : pieces_)
+        piece.group = group;
+}
+
 void Matrix::copy_rows(const Matrix& from, uint32_t first) {
     for (size_t i = 0; i < pieces_.size(); ++i)
         for (size_t j = 0; j < from.pieces_.size(); ++j) {

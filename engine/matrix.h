@@ -12,7 +12,7 @@
 
 namespace olivine {
 
-struct WeightGroup;  // engine/weight_stream.h
+struct WeightGroup;  // engine/weight_group.h
 
 struct MatrixPiece {
     RowLayout layout;
@@ -83,6 +83,8 @@ public:
     void enter_device(Uploader& uploader, size_t piece, bool keep_image);
     // A piece with an image is read from `at` while it is the turn of `group`.
     void lend(size_t piece, const Slice& at, const WeightGroup* group);
+    // Nothing reads the matrix before `group` is there; null: from now on it is always there.
+    void await(const WeightGroup* group);
     // Rows [first, first + from.rows()) become those of `from`: image to image, of one type.
     // `first` is a multiple of 8.
     void copy_rows(const Matrix& from, uint32_t first);

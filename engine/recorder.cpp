@@ -10,7 +10,7 @@
 #include "engine/device_impl.h"
 #include "engine/error.h"
 #include "engine/pipeline_impl.h"
-#include "engine/weight_stream.h"
+#include "engine/weight_group.h"
 
 namespace olivine {
 namespace {
@@ -162,6 +162,14 @@ void Plan::run(const std::function<bool()>& cancelled) {
     Clock::time_point done = Clock::now(), submitted = done, submitted_before = done;
     bool copied = false;  // since `previous` was submitted
     impl_->slice_seconds.clear();
+    const auto bring = [&](auto call) {
+        try {
+            return call();
+        } catch (const Error&) {
+            device.wait(impl_->last_value);
+            throw;
+        }
+    };
     const auto wait = [&] {
         const bool over = copied && device.wait(previous, 0);
         device.wait(previous);
@@ -172,13 +180,13 @@ void Plan::run(const std::function<bool()>& cancelled) {
     };
     for (size_t i = 0; i < impl_->slices.size(); ++i) {
         const WeightGroup* group = impl_->groups[i];
-        if (group && group->stream->fetch(*group))
+        if (group && bring([&] { return group->source->fetch(*group); }))
             copied = true;
         submitted_before = std::exchange(submitted, Clock::now());
         const uint64_t value = device.submit({impl_->slices[i]}, 1);
         impl_->last_value = value;
         if (group)
-            group->stream->used(*group, value);
+            group->source->used(*group, value);
         if (previous)
             wait();
         previous = value;
@@ -187,7 +195,7 @@ void Plan::run(const std::function<bool()>& cancelled) {
             fail(Fault::cancelled, "The work is stopped on request.");
         }
         const WeightGroup* next = impl_->group_after(i);
-        copied = next && next->stream->prefetch(*next, group);
+        copied = next && bring([&] { return next->source->prefetch(*next, group); });
     }
     submitted_before = submitted;
     wait();

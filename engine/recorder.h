@@ -15,7 +15,7 @@
 
 namespace olivine {
 
-struct WeightGroup;  // engine/weight_stream.h
+struct WeightGroup;  // engine/weight_group.h
 
 struct Grid {
     uint32_t x = 1, y = 1, z = 1;  // workgroups
@@ -54,8 +54,9 @@ public:
     uint64_t submit(uint32_t times = 1);
     // Submits slice by slice and waits for the end; between slices, at most one ahead of the
     // device, asks `cancelled` and throws `cancelled` when it answers yes. A slice that needs a
-    // weight group is submitted when the group is in its slot; while it runs, the next group of the
-    // plan is brought, at the end the first one for the next run.
+    // weight group is submitted when the group is in its place; while it runs, the next group of
+    // the plan is brought, at the end the first one for the next run. Throws what bringing it
+    // throws, too; the device then has nothing more to do.
     void run(const std::function<bool()>& cancelled = {});
     // Waits for a value that submit() returned. Throws device_lost.
     void wait(uint64_t value);

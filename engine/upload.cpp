@@ -7,7 +7,7 @@ namespace olivine {
 Uploader::Uploader(Device& device) : device_(device) {}
 
 std::span<std::byte> Uploader::stage(const Slice& to) {
-    submit_pending();
+    submit();
     if (to.buffer->mapped())
         return {to.buffer->mapped() + to.offset, to.bytes};
     lane_ = (lane_ + 1) % lanes_.size();
@@ -23,7 +23,7 @@ std::span<std::byte> Uploader::stage(const Slice& to) {
     return {lane.staging.mapped(), to.bytes};
 }
 
-void Uploader::submit_pending() {
+void Uploader::submit() {
     if (!pending_.buffer)
         return;
     const Slice to = std::exchange(pending_, {});
@@ -35,7 +35,7 @@ void Uploader::submit_pending() {
 }
 
 void Uploader::flush() {
-    submit_pending();
+    submit();
     for (Lane& lane : lanes_)
         if (lane.plan)
             lane.plan.wait(lane.value);

@@ -13,6 +13,10 @@ namespace olivine {
 
 class Uploader {
 public:
+    // Device bytes that staging takes while no slice is longer than half of it, as
+    // Matrix::upload()'s are not.
+    static constexpr uint64_t kMostBytes = 4u << 20;
+
     explicit Uploader(Device& device);
     Device& device() { return device_; }
 
@@ -22,7 +26,9 @@ public:
     // there must be none.
     std::span<std::byte> stage(const Slice& to);
 
-    // Returns when everything staged has arrived. Without it the last slice does not arrive.
+    // What is submitted from now on finds everything staged in its place.
+    void submit();
+    // Returns when everything staged has arrived. Without either the last slice does not arrive.
     void flush();
 
 private:
@@ -31,7 +37,6 @@ private:
         Plan plan;
         uint64_t value = 0;
     };
-    void submit_pending();
 
     Device& device_;
     std::array<Lane, 2> lanes_;

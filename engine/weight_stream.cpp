@@ -102,7 +102,7 @@ bool WeightStream::fetch(const WeightGroup& group) {
 }
 
 bool WeightStream::prefetch(const WeightGroup& group, const WeightGroup* now) {
-    const bool same_slot = now && now->stream == this && now->index % 2 == group.index % 2;
+    const bool same_slot = now && now->source == this && now->index % 2 == group.index % 2;
     return !same_slot && fetch(group);
 }
 

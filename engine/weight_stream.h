@@ -8,16 +8,9 @@
 
 #include "engine/matrix.h"
 #include "engine/recorder.h"
+#include "engine/weight_group.h"
 
 namespace olivine {
-
-class WeightStream;
-
-// What the dispatches of a slice need together. Recorder::need() names it by its address.
-struct WeightGroup {
-    WeightStream* stream;
-    uint32_t index;  // in the order of a pass; even ones have the first slot, odd ones the second
-};
 
 // A piece of a matrix with Home::host.
 struct StreamedPiece {
@@ -25,24 +18,18 @@ struct StreamedPiece {
     size_t piece;
 };
 
-class WeightStream {
+class WeightStream final : public WeightSource {
 public:
-    // groups: in the order in which a pass needs them. Allocates the slots, each for the largest
-    // group, and lends the pieces their place there. Matrices may move, but their images must
+    // groups: in the order in which a pass needs them; even ones have the first slot, odd ones the
+    // second. Allocates the slots, each for the largest group, and lends the pieces their place
+    // there. Matrices may move, but their images must
     // outlive the stream, and no plan may be run with a stream that is gone. Throws out_of_memory.
     WeightStream(Device& device, std::span<const std::vector<StreamedPiece>> groups);
-    WeightStream(const WeightStream&) = delete;
-    WeightStream& operator=(const WeightStream&) = delete;
 
-    // Returns when what is submitted from now on finds the group in its slot, and whether it had to
-    // be copied there. Throws device_lost.
-    bool fetch(const WeightGroup& group);
-    // The same ahead of time, while a slice that needs `now` (or null) runs: nothing where both
-    // have one slot.
-    bool prefetch(const WeightGroup& group, const WeightGroup* now);
-    // The submission with this timeline value reads the group, which stays in its slot until it is
-    // done.
-    void used(const WeightGroup& group, uint64_t value);
+    bool fetch(const WeightGroup& group) override;
+    // Nothing where both have one slot.
+    bool prefetch(const WeightGroup& group, const WeightGroup* now) override;
+    void used(const WeightGroup& group, uint64_t value) override;
 
     uint64_t bytes_copied() const { return bytes_copied_; }  // so far
     // Copies all groups once, with nothing else to do, and says what it took: no pass can be

@@ -371,7 +371,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
         place_picture(tokens[0]);
     const bool fine = pace_.too_long();
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
-    const bool first = plan.slice_seconds().empty();
+    const bool first = plan.slice_seconds().empty(), loading = model_.loading();
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
@@ -383,7 +383,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     wrote(sequence, begin + count);
     has_logits_[sequence] = false;
     plan.run(cancelled);
-    if (!picture) {
+    if (!picture && !loading) {  // else the time may be that of reading a file
         // Of a layer. The last slice is none: it has the head, or nothing.
         const std::span<const double> slices = plan.slice_seconds().first(plan.slices() - 1);
         const double sum = std::accumulate(slices.begin(), slices.end(), 0.0);
@@ -396,6 +396,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
 void Context::head(uint32_t first, uint32_t count) {
     assert(count <= kHeadRows);
     has_logits_.assign(sequences_, false);
+    model_.read_all();
     forget_old_plans();
     head_plan(first, count).run();
 }
@@ -540,6 +541,7 @@ std::span<const int32_t> Context::step(uint32_t expected) {
 
 // Runs as many steps as are expected, fit the context and are short enough together, into ahead_.
 void Context::run_chain(uint32_t expected) {
+    model_.read_all();
     uint32_t longest = 0;
     std::vector<shader::Row> at;
     for (const Decoding& each : decoding_) {
@@ -589,6 +591,7 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
     for (const int32_t id : drafts)
         if (id < 0 || static_cast<uint32_t>(id) >= model_.config().vocab_size)
             fail(Fault::bad_input, "The guess %d is outside the vocabulary.", id);
+    model_.read_all();
     // A row a guess, at the positions that they would have.
     std::vector<Decoding> rows(drafts.size() + 1, one);
     std::vector<shader::Row> at;

@@ -17,16 +17,21 @@ RopeTable rope_table(Device& device, const Config& config, bool global, uint32_t
 
 }  // namespace
 
-Model::Parts::Parts(Device& device, const Config& config, const Checkpoint* checkpoint,
-                    DataType random_type, uint32_t positions, const Residency& residency,
-                    const Progress& progress)
+Model::Parts::Parts(Device& device, const Config& config, DataType random_type, uint32_t positions,
+                    const Residency& residency)
     : ops(device),
-      weights(checkpoint ? load_weights(device, *checkpoint, residency, progress)
-                         : random_weights(device, ops, config, random_type, residency)),
+      weights(random_weights(device, ops, config, random_type, residency)),
       rope_global(rope_table(device, config, true, positions)),
       rope_local(rope_table(device, config, false, positions)) {
     start_stream(device, residency);
 }
+
+Model::Parts::Parts(Device& device, const Checkpoint& checkpoint, uint32_t positions,
+                    const Residency& residency, const Progress& progress)
+    : ops(device),
+      loader(std::make_unique<WeightLoader>(device, checkpoint, residency, weights, progress)),
+      rope_global(rope_table(device, checkpoint.config(), true, positions)),
+      rope_local(rope_table(device, checkpoint.config(), false, positions)) {}
 
 void Model::Parts::start_stream(Device& device, const Residency& residency) {
     if (residency.streams)
@@ -36,7 +41,7 @@ void Model::Parts::start_stream(Device& device, const Residency& residency) {
 Model::Model(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
              const ModelBytes& bytes, const ModelOptions& options)
     : device_(device), config_(config), checkpoint_(checkpoint), random_type_(random_type),
-      check_(options.check), bytes_(bytes), context_(options.context), with_pictures_(options.pictures),
+      check_(options.check), as_needed_(options.as_needed), bytes_(bytes), context_(options.context), with_pictures_(options.pictures),
       others_(options.others + (with_pictures_ ? bytes.vision : 0) + device.bytes_now()),
       progress_(options.progress),
       parts_(device, [this](std::optional<Parts>& parts) { make_parts(parts); }) {
@@ -52,9 +57,19 @@ void Model::make_parts(std::optional<Parts>& parts) {
         require_fit(fresh, bytes_, device_.budget_bytes(), others_);
         residency_ = fresh;
     }
-    parts.emplace(device_, config_, checkpoint_, random_type_, rope_positions(config_, context_), residency_,
-                  progress_);
+    const uint32_t positions = rope_positions(config_, context_);
     ++generation_;
+    if (!checkpoint_) {
+        parts.emplace(device_, config_, random_type_, positions, residency_);
+        return;
+    }
+    parts.emplace(device_, *checkpoint_, positions, residency_, progress_);
+    const uint64_t staged = Uploader::kMostBytes + bytes_.total() + others_;
+    if (as_needed_ && !residency_.streams && staged <= device_.budget_bytes())
+        return;
+    parts->loader->finish();
+    parts->loader.reset();
+    parts->start_stream(device_, residency_);
 }
 
 Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
@@ -70,6 +85,7 @@ void Model::set_budget(uint64_t bytes) {
 
 void Model::fit(uint64_t bytes, uint64_t others) {
     generation();  // throws after a change that has failed
+    read_all();
     bytes = std::min(bytes, device_.info().free_bytes);
     // What others have taken by now may be more than was said they would.
     const uint64_t mine =
@@ -97,10 +113,20 @@ void Model::fit(uint64_t bytes, uint64_t others) {
     device_.set_budget(bytes);
 }
 
-uint32_t Model::generation() const {
+void Model::read_all() {
+    if (!parts_->loader)
+        return;
+    parts_->loader->finish();
+    parts_->loader.reset();
+    ++generation_;
+}
+
+uint32_t Model::generation() {
     if (!residency_.fits)
         fail(broken_by_,
              "The model's weights are not on the device: an earlier change of its budget has failed.");
+    if (parts_->loader && parts_->loader->done())
+        read_all();
     return generation_;
 }
 

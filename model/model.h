@@ -18,6 +18,7 @@
 #include "model/residency.h"
 #include "model/sizes.h"
 #include "model/vision.h"
+#include "model/weight_loader.h"
 #include "model/weights.h"
 
 namespace olivine {
@@ -31,6 +32,9 @@ struct ModelOptions {
     bool pictures = false;  // and for the picture encoder, which else finds room when it comes
     uint64_t others = 0;    // and bytes of what else is to come, such as another model
     Progress progress;                 // while loading
+    // The constructor reads no matrices: the first pass does, each layer while the one before it
+    // runs. Not where weights are streamed, or where there is no room for copies on their way.
+    bool as_needed = false;
     std::optional<DeviceCheck> check;  // none: the device is trusted, and rungs are the best it has
 };
 
@@ -38,7 +42,8 @@ struct ModelOptions {
 class Model {
 public:
     // Loads a checkpoint. Device and checkpoint outlive the model.
-    // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled.
+    // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled; with as_needed, so does
+    // whatever runs the model until all of it is there.
     Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
     // A random model of a published size, made on the device.
     Model(Device& device, const Config& config, DataType type, const ModelOptions& options = {});
@@ -53,9 +58,12 @@ public:
     const Residency& residency() const { return residency_; }
     // Null where everything is resident.
     WeightStream* stream() { return parts_->stream.get(); }
-    // Goes up when weights have moved: plans recorded before are void. Throws what has kept them
-    // from arriving.
-    uint32_t generation() const;
+    // Goes up when weights have moved, or all of them are there: plans recorded before are void.
+    // Throws what has kept them from moving.
+    uint32_t generation();
+    // Some weights have not been read yet; read_all() reads them. Throws what loading throws.
+    bool loading() const { return parts_->loader != nullptr; }
+    void read_all();
 
     Device& device() const { return device_; }
     Ops& ops() { return parts_->ops; }
@@ -89,11 +97,17 @@ public:
 private:
     // What lives on the device.
     struct Parts {
-        Parts(Device& device, const Config& config, const Checkpoint* checkpoint, DataType random_type,
-              uint32_t positions, const Residency& residency, const Progress& progress);
+        // Of random weights; then of a checkpoint's, which the loader may still have to read.
+        Parts(Device& device, const Config& config, DataType random_type, uint32_t positions,
+              const Residency& residency);
+        Parts(Device& device, const Checkpoint& checkpoint, uint32_t positions,
+              const Residency& residency, const Progress& progress);
+        Parts(const Parts&) = delete;
+        Parts& operator=(const Parts&) = delete;
         void start_stream(Device& device, const Residency& residency);
         Ops ops;
         Weights weights;
+        std::unique_ptr<WeightLoader> loader;  // until all weights are there
         std::unique_ptr<WeightStream> stream;
         RopeTable rope_global, rope_local;
         std::unique_ptr<Vision> vision;
@@ -108,6 +122,7 @@ private:
     const Checkpoint* checkpoint_;  // null: random weights
     DataType random_type_;
     std::optional<DeviceCheck> check_;
+    bool as_needed_;
     ModelBytes bytes_;
     ContextOptions context_;
     bool with_pictures_;  // the encoder is among the others

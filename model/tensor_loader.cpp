@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -25,11 +26,11 @@ Slice VectorArena::put(const std::vector<float>& values) {
     return slice;
 }
 
-TensorLoader::TensorLoader(Device& device, const Checkpoint& checkpoint, const Progress& progress,
+TensorLoader::TensorLoader(Device& device, const Checkpoint& checkpoint, Progress progress,
                            uint64_t total_bytes)
     : device_(device),
       checkpoint_(checkpoint),
-      progress_(progress),
+      progress_(std::move(progress)),
       uploader_(device),
       total_(total_bytes) {}
 
@@ -45,25 +46,31 @@ RowSource TensorLoader::source(const TensorInfo& tensor) {
     return rows;
 }
 
-Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
-                            RowOrder order) {
+Matrix TensorLoader::room(std::span<const TensorInfo* const> tensors,
+                          std::span<const MatrixPart> parts) {
+    uint64_t cols = 1;
+    for (const uint64_t size : std::span(tensors.front()->shape).subspan(1))
+        cols *= size;
+    return Matrix(device_, parts, static_cast<uint32_t>(cols), home_, most_rows_);
+}
+
+Matrix TensorLoader::room(std::span<const TensorInfo* const> tensors, DataType type) {
     MatrixPart all{type, 0};
     for (const TensorInfo* tensor : tensors)
         all.rows += static_cast<uint32_t>(tensor->shape[0]);
-    return matrix(tensors, std::span(&all, 1), order);
+    return room(tensors, std::span(&all, 1));
 }
 
-Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors,
-                            std::span<const MatrixPart> parts, RowOrder order) {
+void TensorLoader::fill(Matrix& matrix, std::span<const TensorInfo* const> tensors, RowOrder order) {
     std::vector<RowSource> sources;
     for (const TensorInfo* tensor : tensors)
         sources.push_back(source(*tensor));
-    uint64_t cols = 1;
-    const std::vector<uint64_t>& shape = (*tensors.begin())->shape;
-    for (size_t i = 1; i < shape.size(); ++i)
-        cols *= shape[i];
-    Matrix result(device_, parts, static_cast<uint32_t>(cols), home_, most_rows_);
-    result.upload(uploader_, sources, order);
+    matrix.upload(uploader_, sources, order);
+}
+
+Matrix TensorLoader::matrix(std::initializer_list<const TensorInfo*> tensors, DataType type) {
+    Matrix result = room(tensors, type);
+    fill(result, tensors, RowOrder::stacked);
     return result;
 }
 

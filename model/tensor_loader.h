@@ -31,7 +31,7 @@ private:
 class TensorLoader {
 public:
     // total_bytes: what progress is told as the whole.
-    TensorLoader(Device& device, const Checkpoint& checkpoint, const Progress& progress,
+    TensorLoader(Device& device, const Checkpoint& checkpoint, Progress progress,
                  uint64_t total_bytes);
 
     // Where the matrices that follow are kept, and the most rows of a piece: see Matrix.
@@ -39,13 +39,14 @@ public:
         home_ = home;
         most_rows_ = most_rows;
     }
-    // Matrices of the same width, their rows in that order. A tensor of more than two dimensions is
-    // a matrix of [first dimension][all others].
-    Matrix matrix(std::initializer_list<const TensorInfo*> tensors, DataType type,
-                  RowOrder order = RowOrder::stacked);
-    // The same, in parts whose rows add up.
-    Matrix matrix(std::initializer_list<const TensorInfo*> tensors, std::span<const MatrixPart> parts,
-                  RowOrder order = RowOrder::stacked);
+    // Room for tensors of the same width, in parts whose rows add up. A tensor of more than two
+    // dimensions is a matrix of [first dimension][all others].
+    Matrix room(std::span<const TensorInfo* const> tensors, std::span<const MatrixPart> parts);
+    Matrix room(std::span<const TensorInfo* const> tensors, DataType type);
+    // Reads them into it.
+    void fill(Matrix& matrix, std::span<const TensorInfo* const> tensors, RowOrder order);
+    // Both, of one type, row upon row.
+    Matrix matrix(std::initializer_list<const TensorInfo*> tensors, DataType type);
     // A matrix stored as [in, out]. Plain types keep their type, quantised ones become F32.
     Matrix transposed(const TensorInfo& tensor);
     // The values, and less one each where the file adds it to norms. Throws bad_file when one is
@@ -63,7 +64,7 @@ private:
 
     Device& device_;
     const Checkpoint& checkpoint_;
-    const Progress& progress_;
+    Progress progress_;
     Uploader uploader_;
     Home home_ = Home::device;
     uint32_t most_rows_ = UINT32_MAX;

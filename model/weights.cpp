@@ -7,86 +7,10 @@
 #include "engine/error.h"
 
 namespace olivine {
-namespace {
 
 std::string layer_name(uint32_t layer, const char* tensor) {
     return "layers." + std::to_string(layer) + "." + tensor + ".weight";
 }
-
-// The first rows of a head whose pieces have images.
-void enter_head(Uploader& uploader, Weights& weights, const Residency& residency) {
-    Matrix& head = weights.head();
-    // The images of an embedding's rows stay, for the host looks tokens up in them.
-    const bool table = &head == &weights.embed_tokens;
-    for (size_t i = 0; i < head.pieces().size(); ++i)
-        if (const MatrixPiece& piece = head.pieces()[i];
-            piece.first_row + piece.rows <= residency.head_rows)
-            head.enter_device(uploader, i, table && residency.streams);
-}
-
-void load(TensorLoader& loader, const Checkpoint& checkpoint, const Residency& residency,
-          Weights& weights) {
-    const Config& config = checkpoint.config();
-    const uint64_t hidden = config.hidden_size, inter = config.intermediate_size;
-    const uint64_t q_rows = uint64_t{config.num_heads} * config.head_dim;
-    const uint64_t kv_rows = uint64_t{config.num_kv_heads} * config.head_dim;
-
-    const auto norm = [&](const std::string& name) {
-        return loader.norm(checkpoint.tensor(name, {hidden}));
-    };
-    const auto put_both = [&](std::vector<float> first, const std::vector<float>& second) {
-        first.insert(first.end(), second.begin(), second.end());
-        return weights.norms->put(first);
-    };
-    const auto projection = [&](uint32_t layer, const char* name, uint64_t rows,
-                                uint64_t cols) -> const TensorInfo& {
-        return checkpoint.tensor(layer_name(layer, name), {rows, cols});
-    };
-
-    if (residency.streams)
-        loader.keep_in(Home::host, residency.group_rows);
-    const TensorInfo& table = checkpoint.tensor("embed_tokens.weight", {config.vocab_size, hidden});
-    weights.embed_tokens = loader.matrix({&table}, table.type);
-    if (!config.tied_head) {
-        const TensorInfo& head = checkpoint.tensor("lm_head.weight", {config.vocab_size, hidden});
-        weights.lm_head = loader.matrix({&head}, head.type);
-    }
-    if (residency.streams)
-        enter_head(loader.uploader(), weights, residency);
-    for (uint32_t i = 0; i < config.num_layers; ++i) {
-        loader.keep_in(i < residency.layers ? Home::device : Home::host);
-        const LayerTypes types = layer_types(checkpoint, i);
-        LayerWeights layer;
-        layer.qkv_proj = loader.matrix({&projection(i, "self_attn.q_proj", q_rows, hidden),
-                                        &projection(i, "self_attn.k_proj", kv_rows, hidden),
-                                        &projection(i, "self_attn.v_proj", kv_rows, hidden)},
-                                       types.qkv_proj);
-        layer.o_proj =
-            loader.matrix({&projection(i, "self_attn.o_proj", hidden, q_rows)}, types.o_proj);
-        layer.gate_up_proj = loader.matrix({&projection(i, "mlp.gate_proj", inter, hidden),
-                                            &projection(i, "mlp.up_proj", inter, hidden)},
-                                           types.gate_up_proj, RowOrder::interleaved);
-        layer.down_proj =
-            loader.matrix({&projection(i, "mlp.down_proj", hidden, inter)}, types.down_proj);
-        if (i == 0)
-            weights.first_norm = weights.norms->put(norm(layer_name(0, "input_layernorm")));
-        layer.attention_norms = put_both(norm(layer_name(i, "post_attention_layernorm")),
-                                         norm(layer_name(i, "pre_feedforward_layernorm")));
-        layer.feedforward_norms =
-            put_both(norm(layer_name(i, "post_feedforward_layernorm")),
-                     norm(i + 1 < config.num_layers ? layer_name(i + 1, "input_layernorm") : "norm.weight"));
-        if (config.qk_norm) {
-            const auto head_norm = [&](const char* name) {
-                return loader.norm(checkpoint.tensor(layer_name(i, name), {config.head_dim}));
-            };
-            layer.qk_norms = put_both(head_norm("self_attn.q_norm"), head_norm("self_attn.k_norm"));
-        }
-        weights.layers.push_back(std::move(layer));
-    }
-    loader.flush();
-}
-
-}  // namespace
 
 LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer) {
     const auto type = [&](std::initializer_list<const char*> tensors) {
@@ -122,15 +46,6 @@ LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer) {
             .down_proj = type({"mlp.down_proj"})};
 }
 
-Weights load_weights(Device& device, const Checkpoint& checkpoint, const Residency& residency,
-                     const Progress& progress) {
-    Weights weights;
-    weights.norms = std::make_unique<VectorArena>(device, norm_bytes(checkpoint.config()));
-    TensorLoader loader(device, checkpoint, progress, checkpoint.weight_bytes());
-    load(loader, checkpoint, residency, weights);
-    return weights;
-}
-
 std::vector<std::vector<StreamedPiece>> Weights::groups(const Residency& residency) {
     std::vector<std::vector<StreamedPiece>> groups;
     if (!residency.streams)
@@ -146,6 +61,16 @@ std::vector<std::vector<StreamedPiece>> Weights::groups(const Residency& residen
             piece.first_row + piece.rows > residency.head_rows)
             groups.push_back({{&head(), i}});
     return groups;
+}
+
+void Weights::enter_head(Uploader& uploader, const Residency& residency) {
+    Matrix& matrix = head();
+    // The images of an embedding's rows stay, for the host looks tokens up in them.
+    const bool table = &matrix == &embed_tokens;
+    for (size_t i = 0; i < matrix.pieces().size(); ++i)
+        if (const MatrixPiece& piece = matrix.pieces()[i];
+            piece.first_row + piece.rows <= residency.head_rows)
+            matrix.enter_device(uploader, i, table && residency.streams);
 }
 
 std::vector<Matrix*> Weights::leaving(const Residency& from, const Residency& to) {
@@ -183,7 +108,7 @@ void Weights::move(Device& device, const Residency& from, const Residency& to) {
         for (Matrix* matrix : layers[i].matrices())
             for (size_t piece = 0; piece < matrix->pieces().size(); ++piece)
                 matrix->enter_device(uploader, piece, false);
-    enter_head(uploader, *this, to);
+    enter_head(uploader, to);
     if (lm_head.rows() > 0 && !to.streams)
         for (size_t piece = 0; piece < embed_tokens.pieces().size(); ++piece)
             embed_tokens.enter_device(uploader, piece, false);
@@ -229,7 +154,7 @@ Weights random_weights(Device& device, Ops& ops, const Config& config, DataType 
     if (residency.streams) {
         weights.embed_tokens = streamed(config.vocab_size, config.hidden_size);
         Uploader uploader(device);
-        enter_head(uploader, weights, residency);
+        weights.enter_head(uploader, residency);
     } else {
         weights.embed_tokens = matrix(config.vocab_size, config.hidden_size);
     }

@@ -46,10 +46,15 @@ struct Weights {
     // throw out_of_memory, device_lost.
     void make_images(Device& device, const Residency& from, const Residency& to);
     void move(Device& device, const Residency& from, const Residency& to);
+    // Moves the resident rows of a head whose pieces have images to the device.
+    void enter_head(Uploader& uploader, const Residency& residency);
 
 private:
     std::vector<Matrix*> leaving(const Residency& from, const Residency& to);
 };
+
+// "layers.3.mlp.up_proj.weight"
+std::string layer_name(uint32_t layer, const char* tensor);
 
 // Which type each fused matrix gets from a checkpoint; used for sizes too.
 struct LayerTypes {
@@ -57,11 +62,6 @@ struct LayerTypes {
     DataType o_proj, gate_up_proj, down_proj;
 };
 LayerTypes layer_types(const Checkpoint& checkpoint, uint32_t layer);
-
-// Reads every text tensor, straight from the file into packed memory of the device or, what is
-// streamed, of the host. Throws bad_file, out_of_memory, device_lost, cancelled.
-Weights load_weights(Device& device, const Checkpoint& checkpoint, const Residency& residency,
-                     const Progress& progress);
 
 // Device bytes of all norm weights.
 uint64_t norm_bytes(const Config& config);

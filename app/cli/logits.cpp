@@ -131,6 +131,7 @@ int logits(const LogitsFlags& flags) {
 
 Command add_logits(CLI::App& app) {
     const auto flags = std::make_shared<LogitsFlags>();
+    flags->as_needed = true;
     add_model_flag(app, *flags);
     add_text(app, "--tokens", "ID,...", "Token ids, the beginning-of-text token included",
              [=](const std::string& text) { flags->tokens = parse_tokens(text); })

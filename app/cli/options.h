@@ -38,6 +38,7 @@ struct Flags {
     std::string shader_dir;  // "" = the environment's, or none
     std::string trace;       // "" = none
     bool verbose = false;
+    bool as_needed = false;  // weights are read when the first pass needs them
 
     ContextOptions context;
 

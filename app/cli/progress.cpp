@@ -20,9 +20,10 @@ ProgressBar::ProgressBar(std::string label)
       terminal_(platform::error_is_terminal()),
       next_(std::chrono::steady_clock::now() + kPatience) {}
 
-ProgressBar::~ProgressBar() {
+void ProgressBar::clear() {
     if (shown_)
         std::fputs(kEraseLine, stderr);
+    shown_ = false;
 }
 
 bool ProgressBar::is_time() {

@@ -10,13 +10,14 @@ namespace olivine {
 class ProgressBar {
 public:
     explicit ProgressBar(std::string label);
-    ~ProgressBar();  // takes the bar away
+    ~ProgressBar() { clear(); }
     ProgressBar(const ProgressBar&) = delete;
     ProgressBar& operator=(const ProgressBar&) = delete;
 
     void show_bytes(uint64_t done, uint64_t total);
     // A line of text instead of a bar.
     void show(const std::string& text);
+    void clear();  // takes either away
 
 private:
     bool is_time();

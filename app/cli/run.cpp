@@ -62,6 +62,7 @@ int run(const RunFlags& flags) {
     const std::vector<Picture> pictures = read_pictures(flags);
     RunFlags once = flags;
     once.context.checkpoint_bytes = 0;  // nobody goes back
+    once.as_needed = true;
     Conversation conversation(once);
     conversation.attach(pictures, flags.images);
     bool line_is_open = false;  // Ctrl-C leaves no half line behind either

@@ -18,6 +18,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 std::unique_ptr<Device> open_device(const Flags& flags, const TraceFile* trace) {
     auto device = std::make_unique<Device>(device_options(flags));
     if (trace)
@@ -74,6 +78,20 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
              : "no context fits");
 }
 
+// Shows a bar while a model is loaded; with -v, says at the end what it took.
+Progress loading(const Flags& flags, const std::string& model, Clock::time_point start) {
+    const auto bar = std::make_shared<ProgressBar>("loading " + model);
+    return [=, verbose = flags.verbose](uint64_t done, uint64_t total) {
+        bar->show_bytes(done, total);
+        if (done >= total) {
+            bar->clear();
+            if (verbose)
+                note(format_text("loaded %s in %.2f s", model.c_str(), seconds_since(start)));
+        }
+        return !platform::interrupted();
+    };
+}
+
 // The device is checked at every start; a fall back is always told, a choice of rungs with -v.
 ModelOptions model_options(const Flags& flags) {
     ModelOptions options;
@@ -107,10 +125,6 @@ void check_vocabulary(const Flags& flags, const Tokenizer& tokenizer, const Toke
             fail(Fault::unsupported, "%s: the draft model's piece %d is '%s' (that of %s is '%s').",
                  flags.draft.c_str(), id, std::string(draft.piece(id)).c_str(), model_name(flags).c_str(),
                  std::string(tokenizer.piece(id)).c_str());
-}
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace
@@ -169,24 +183,21 @@ Session open_session(const Flags& flags, bool with_tokenizer) {
     session.device = open_device(flags, session.trace.get());
     const Checkpoint* const draft = session.draft_checkpoint.get();
     check_memory(flags, checkpoint.config(), bytes, draft, *session.device);
-    ProgressBar bar("loading " + model_name(flags));
     ModelOptions options = model_options(flags);
+    options.as_needed = flags.as_needed;
     options.others =
         draft_bytes(flags, draft, context_length(checkpoint.config(), flags.context.context));
-    options.progress = [&](uint64_t done, uint64_t total) {
-        bar.show_bytes(done, total);
-        return !platform::interrupted();
-    };
+    options.progress = loading(flags, model_name(flags), start);
     session.model = std::make_unique<Model>(*session.device, checkpoint, options);
     if (draft) {
         options.context = {.context = flags.context.context, .kv = flags.context.kv};
         options.pictures = false;
         options.others = 0;
+        options.as_needed = false;
+        options.progress = loading(flags, last_part(flags.draft), Clock::now());
         session.draft = std::make_unique<Model>(*session.device, *draft, options);
     }
     session.load_seconds = seconds_since(start);
-    if (flags.verbose)
-        note(format_text("loaded %s in %.2f s", model_name(flags).c_str(), session.load_seconds));
     return session;
 }
 

@@ -27,6 +27,7 @@ void Embed::record(Recorder& recorder, const Matrix& table, const Slice& rows, c
                                          .scale = scale,
                                          .normed_stride = normed.stride,
                                          .eps = eps};
+        recorder.need(piece.group);
         recorder.dispatch(pipeline,
                           {piece.quants, piece.scales, rows, dst.slice, weight, normed.slice}, params,
                           {.x = dst.rows});

@@ -131,10 +131,11 @@ const Checkpoint& tiny_model() {
 
 constexpr ContextOptions kContext{.context = 64, .sequences = 1, .kv = KvType::f16};
 
-// A tiny model says a few words. With each, `each` is called with how many there are.
+// A tiny model, read as the first pass needs it, says a few words. With each, `each` is called with how many there are.
 Result generate(Device& device, const std::function<void(Model&, size_t)>& each = {}) {
     ModelOptions options;
     options.context = kContext;
+    options.as_needed = true;
     Model model(device, tiny_model(), options);
     Generator generator(model, kContext);
     GenerateRequest request;
@@ -318,7 +319,9 @@ GenerateRequest request_of(std::vector<int32_t> prompt) {
 // Three turns, each behind what the one before has drawn.
 std::vector<int32_t> converse(const DeviceOptions& options) {
     Device device(options);
-    Model model(device, tiny_model());
+    ModelOptions as_needed;
+    as_needed.as_needed = true;
+    Model model(device, tiny_model(), as_needed);
     Generator generator(model, {.context = 96, .sequences = 1, .chain_seconds = 0, .kv = KvType::f16});
     std::vector<int32_t> text = {2, 10, 20, 30, 40};
     for (const int32_t next : {50, 60, 70}) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests that need a device, and the quick self-test, on SwiftShader, the poorest device, under core
 # and synchronization validation: swiftshader.sh [BIN [FILTER]]
+# Left out is what only has many tokens ([long]): it takes minutes here, and other lanes run it.
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
 icd="$cache/swiftshader/vk_swiftshader_icd.json"
@@ -8,6 +9,6 @@ icd="$cache/swiftshader/vk_swiftshader_icd.json"
 use_driver "$icd"
 name_driver
 export OLIVINE_VALIDATION=1
-run_tests "$bin/olivine_tests" "~[cpu]~[coopmat]"
+run_tests "$bin/olivine_tests" "~[cpu]~[coopmat]~[long]"
 [[ -n "$filter" ]] || run_selftest --quick
 finish

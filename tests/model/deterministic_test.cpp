@@ -90,20 +90,7 @@ std::string folder_of(const std::string& model) {
                                : Golden(model).folder;
 }
 
-}  // namespace
-
-TEST_CASE(
-    "deterministic logits are bit-equal in chunks, batches, steps and guesses, resident or "
-    "streamed",
-    "[model]") {
-    // The built-in model's matrices take the others' ways on GPUs.
-    const auto [name, as_gpu] = GENERATE(table<std::string, bool>({{"tiny-text", false},
-                                                                   {"tiny-text", true},
-                                                                   {"tiny-gemma2", false},
-                                                                   {"tiny-gemma2", true},
-                                                                   {"tiny-mqa", false},
-                                                                   {"tiny-mqa", true},
-                                                                   {"built-in", false}}));
+void check_model(const std::string& name, bool as_gpu) {
     CAPTURE(name, as_gpu);
     const auto checkpoint = Checkpoint::open(folder_of(name));
     DeviceOptions options;
@@ -134,6 +121,23 @@ TEST_CASE(
         whole.clear();
         CHECK(differing_ways(model, length, whole) != std::vector<std::string>{});
     }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "deterministic logits are bit-equal in chunks, batches, steps and guesses, resident or "
+    "streamed",
+    "[model]") {
+    // The built-in model's matrices take the others' ways on GPUs.
+    const auto [name, as_gpu] = GENERATE(
+        table<std::string, bool>({{"tiny-mqa", false}, {"tiny-mqa", true}, {"built-in", false}}));
+    check_model(name, as_gpu);
+}
+
+TEST_CASE("and so are those of models with longer windows", "[model][long]") {
+    const std::string name = GENERATE("tiny-text", "tiny-gemma2");
+    check_model(name, GENERATE(false, true));
 }
 
 }  // namespace olivine::test

@@ -94,7 +94,8 @@ void run_on(size_t count) {
 
 }  // namespace
 
-TEST_CASE("a model of local layers alone runs on in constant memory at constant speed", "[model]") {
+TEST_CASE("a model of local layers alone runs on in constant memory at constant speed",
+          "[model][long]") {
     run_on(20'000);
 }
 
@@ -117,13 +118,13 @@ TEST_CASE("a global layer in pieces gives the same logits", "[model]") {
     const auto [type, as_gpu] = GENERATE(table<KvType, bool>({{KvType::f32, false}, {KvType::q8_0, true}}));
     CAPTURE(name(type), as_gpu);
     const auto checkpoint = Checkpoint::open(golden.folder);
-    // 1024 positions of four sequences at 128 bytes a key, or 1152 of twelve at 36.
-    Device device({.as_gpu = as_gpu}), poor({.max_range_bytes = 512 << 10, .as_gpu = as_gpu});
+    // 512 positions of four sequences at 128 bytes a key, or 576 of twelve at 36.
+    Device device({.as_gpu = as_gpu}), poor({.max_range_bytes = 256 << 10, .as_gpu = as_gpu});
     Model model(device, *checkpoint), other(poor, *checkpoint);
     const uint32_t sequences = type == KvType::f32 ? 4 : 12;
-    const ContextOptions options{.context = 1200, .sequences = sequences, .kv = type};
+    const ContextOptions options{.context = 700, .sequences = sequences, .kv = type};
     Context whole(model, options), pieces(other, options);
-    const std::vector<int32_t> ids = random_ids(model, 1190, 1);
+    const std::vector<int32_t> ids = random_ids(model, 690, 1);
     pieces.prefill(0, std::span(ids).first(200), false, {});
     std::vector<float> want = run(whole, 2, ids), got = run(pieces, 2, ids);
     CHECK(max_abs_difference(want, got) <= 1e-4);
@@ -154,8 +155,9 @@ TEST_CASE("sequences that begin alike share it, and go on apart", "[model]") {
     const Golden golden("tiny-text");
     Loaded loaded(golden.folder);
     Model& model = loaded.model;
-    const ContextOptions options{.context = 2048, .sequences = 4, .kv = KvType::f32};
-    const std::vector<int32_t> prefix = random_ids(model, 1000, 2);
+    constexpr uint32_t kPrefix = 300;
+    const ContextOptions options{.context = 512, .sequences = 4, .kv = KvType::f32};
+    const std::vector<int32_t> prefix = random_ids(model, kPrefix, 2);
     std::vector<std::vector<int32_t>> rest;
     for (uint32_t s = 0; s < 4; ++s)
         rest.push_back(random_ids(model, 70, 10 + s));
@@ -165,7 +167,7 @@ TEST_CASE("sequences that begin alike share it, and go on apart", "[model]") {
     run(shared, 0, prefix);
     const uint64_t of_one = loaded.device.bytes_in(Arena::kv) - without;
     for (uint32_t s = 1; s < 4; ++s)
-        CHECK(shared.fork(0, s, 1000) == 1000);
+        CHECK(shared.fork(0, s, kPrefix) == kPrefix);
     // Nothing more is there of the prefix.
     CHECK(loaded.device.bytes_in(Arena::kv) - without == of_one);
     for (uint32_t s = 0; s < 4; ++s) {
@@ -178,7 +180,7 @@ TEST_CASE("sequences that begin alike share it, and go on apart", "[model]") {
         CHECK(decode(alone, s, 6) == decode(shared, s, 6));
 }
 
-TEST_CASE("prompts of a batch that begin alike run it once", "[model]") {
+TEST_CASE("prompts of a batch that begin alike run it once", "[model][long]") {
     const Golden golden("tiny-text");
     Loaded loaded(golden.folder);
     Model& model = loaded.model;
@@ -202,7 +204,7 @@ TEST_CASE("prompts of a batch that begin alike run it once", "[model]") {
     }
 }
 
-TEST_CASE("going back to a checkpoint is exact, however much has run since", "[model]") {
+TEST_CASE("going back to a checkpoint is exact, however much has run since", "[model][long]") {
     const auto [folder, type] =
         GENERATE(table<std::string, KvType>({{"tiny-text", KvType::f16}, {"tiny-gemma2", KvType::q8_0}}));
     Loaded loaded(Golden(folder).folder);
@@ -268,7 +270,7 @@ TEST_CASE("checkpoints keep to their bytes", "[model]") {
     CHECK(context.reach(0, 199) == 0);
 }
 
-TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model]") {
+TEST_CASE("a prompt asked for again costs no step, and gives the same", "[model][long]") {
     const Golden golden("tiny-gemma2");
     Loaded loaded(golden.folder);
     GenerateRequest request;
