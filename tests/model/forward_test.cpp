@@ -260,18 +260,20 @@ TEST_CASE("work that takes long is cut as far as it goes, and comes out the same
 TEST_CASE("a growing cache changes no logit", "[model]") {
     const Golden golden("tiny-mqa");
     Loaded loaded(golden.folder);
-    std::vector<int32_t> tokens(700);
+    std::vector<int32_t> tokens(KvCache::kGrowth + 60);
     std::mt19937 random(3);
     for (int32_t& token : tokens)
         token = static_cast<int32_t>(random() % loaded.model.config().vocab_size);
-    loaded.options.context = 800;
+    loaded.options.context = 1200;
     Context context(loaded.model, loaded.options);
-    loaded.model.forward(context, 0, std::span(tokens).first(600), true);
+    loaded.model.forward(context, 0, std::span(tokens).first(KvCache::kGrowth - 40), true);
+    const uint64_t bytes = loaded.device.bytes_in(Arena::kv);
     const std::vector<float> grown =
-        loaded.model.forward(context, 0, std::span(tokens).subspan(600), true);
+        loaded.model.forward(context, 0, std::span(tokens).last(100), true);
+    CHECK(loaded.device.bytes_in(Arena::kv) > bytes);
     // The same context with all of its room from the start.
     Context large(loaded.model, loaded.options);
-    large.pretend(0, 800);
+    large.pretend(0, 1200);
     large.rewind(0, 0);
     CHECK(max_abs_difference(loaded.model.forward(large, 0, tokens, true), grown) <= kTolerance);
 }
