@@ -1,6 +1,7 @@
 #include "engine/buffer.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cinttypes>
 #include <cstring>
@@ -84,6 +85,13 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
         buffer_info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     if (device.capabilities().conditional)
         buffer_info.usage |= VK_BUFFER_USAGE_CONDITIONAL_RENDERING_BIT_EXT;
+    const std::array<uint32_t, 2> families = {device.impl().compute.family,
+                                              device.impl().copies.family};
+    if (families[0] != families[1]) {  // drivers place buffers the same way
+        buffer_info.sharingMode = VK_SHARING_MODE_CONCURRENT;
+        buffer_info.queueFamilyIndexCount = static_cast<uint32_t>(families.size());
+        buffer_info.pQueueFamilyIndices = families.data();
+    }
     const VmaAllocationCreateInfo info = allocation_info(device.capabilities(), access);
     VmaAllocationInfo got{};
     VkBuffer buffer{};  // not for ~Impl to see after a failure, which leaves it undefined

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdlib>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,12 @@ RungSet disabled_rungs(const DeviceOptions& options) {
 bool wants_validation(const DeviceOptions& options) {
     const char* environment = std::getenv("OLIVINE_VALIDATION");
     return options.validation || (environment && environment[0] != '\0' && environment[0] != '0');
+}
+
+// OLIVINE_COPY_QUEUE=0 is for drivers whose queue for copies is faulty.
+bool wants_copy_queue() {
+    const char* environment = std::getenv("OLIVINE_COPY_QUEUE");
+    return !environment || std::string_view(environment) != "0";
 }
 
 // Which device to take: the one asked for, or the best usable one.
@@ -72,12 +79,20 @@ void open_physical(Device::Impl& impl) {
 }
 
 void create_device(Device::Impl& impl) {
-    impl.queue_family = impl.info.queue_family;
+    impl.compute.family = impl.info.queue_family;
+    impl.copies.family = wants_copy_queue() ? impl.info.copy_family.value_or(impl.compute.family)
+                                            : impl.compute.family;
     const float priority = 0.5f;
-    VkDeviceQueueCreateInfo queue_info{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
-    queue_info.queueFamilyIndex = impl.queue_family;
-    queue_info.queueCount = 1;
-    queue_info.pQueuePriorities = &priority;
+    std::vector<VkDeviceQueueCreateInfo> queues;
+    for (const Queue* queue : {&impl.compute, &impl.copies}) {
+        if (!queues.empty() && queues.front().queueFamilyIndex == queue->family)
+            continue;
+        VkDeviceQueueCreateInfo& info = queues.emplace_back();
+        info = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
+        info.queueFamilyIndex = queue->family;
+        info.queueCount = 1;
+        info.pQueuePriorities = &priority;
+    }
 
     const Capabilities& caps = impl.info.capabilities;
     const RungSet& rungs = caps.enabled;
@@ -132,21 +147,47 @@ void create_device(Device::Impl& impl) {
     VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
     v11.storageBuffer16BitAccess = rungs.has(Rung::storage16);
     VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};
-    info.queueCreateInfoCount = 1;
-    info.pQueueCreateInfos = &queue_info;
+    info.queueCreateInfoCount = static_cast<uint32_t>(queues.size());
+    info.pQueueCreateInfos = queues.data();
     info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
     info.ppEnabledExtensionNames = extensions.data();
     VkDevice device{};
     VK(vkCreateDevice(impl.physical, &info, nullptr, &device));
     impl.device = device;
     impl.owns_device = true;
-    vkGetDeviceQueue(impl.device, impl.queue_family, 0, &impl.queue);
+    for (Queue* queue : {&impl.compute, &impl.copies})
+        vkGetDeviceQueue(impl.device, queue->family, 0, &queue->queue);
     if (caps.conditional) {
         impl.begin_conditional = reinterpret_cast<PFN_vkCmdBeginConditionalRenderingEXT>(
             vkGetDeviceProcAddr(device, "vkCmdBeginConditionalRenderingEXT"));
         impl.end_conditional = reinterpret_cast<PFN_vkCmdEndConditionalRenderingEXT>(
             vkGetDeviceProcAddr(device, "vkCmdEndConditionalRenderingEXT"));
     }
+}
+
+// Of a submission that waits for a value of the queue's timeline, or signals it.
+VkSemaphoreSubmitInfo at_value(const Queue& queue, uint64_t value) {
+    VkSemaphoreSubmitInfo info{VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO};
+    info.semaphore = queue.timeline.get();
+    info.value = value;
+    info.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    return info;
+}
+
+void start_queue(Device::Impl& impl, Queue& queue, VkCommandPoolCreateFlags flags) {
+    VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
+    type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
+    const VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type, 0};
+    VkSemaphore timeline{};
+    VK(vkCreateSemaphore(impl.device, &semaphore, nullptr, &timeline));
+    queue.timeline = {impl.device, timeline};
+
+    VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+    pool.flags = flags;
+    pool.queueFamilyIndex = queue.family;
+    VkCommandPool command_pool{};
+    VK(vkCreateCommandPool(impl.device, &pool, nullptr, &command_pool));
+    queue.command_pool = {impl.device, command_pool};
 }
 
 // Everything that both our own and an adopted device need on top of the VkDevice.
@@ -170,18 +211,9 @@ void complete(Device::Impl& impl) {
         allocator.flags = VMA_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT;
     VK(vmaCreateAllocator(&allocator, &impl.allocator));
 
-    VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
-    type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
-    const VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type, 0};
-    VkSemaphore timeline{};
-    VK(vkCreateSemaphore(impl.device, &semaphore, nullptr, &timeline));
-    impl.timeline = {impl.device, timeline};
-
-    VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
-    pool.queueFamilyIndex = impl.queue_family;
-    VkCommandPool command_pool{};
-    VK(vkCreateCommandPool(impl.device, &pool, nullptr, &command_pool));
-    impl.command_pool = {impl.device, command_pool};
+    start_queue(impl, impl.compute, 0);
+    start_queue(impl, impl.copies, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT);
+    impl.copies_awaited = 0;
 
     impl.budget = impl.info.free_bytes;
     if (impl.options.memory_budget > 0)
@@ -239,18 +271,21 @@ void Workers::loop() {
 
 void Device::Impl::close() {
     workers.reset();
-    if (device && owns_device && last_value > 0)
+    if (device && owns_device && compute.last_value + copies.last_value > 0)
         vkDeviceWaitIdle(device);  // a lost device answers at once; there is nobody to tell
     pipeline_cache = {};
-    command_pool = {};
-    timeline = {};
+    for (Queue* queue : {&compute, &copies}) {
+        queue->command_pool = {};
+        queue->timeline = {};
+    }
     if (allocator)
         vmaDestroyAllocator(std::exchange(allocator, {}));
     if (!owns_device && device)
         return;
     if (device)
         vkDestroyDevice(std::exchange(device, {}), nullptr);
-    last_value = reached = 0;
+    for (Queue* queue : {&compute, &copies})
+        queue->last_value = queue->reached = 0;
     if (messenger) {
         const auto destroy = reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(
             vkGetInstanceProcAddr(instance, "vkDestroyDebugUtilsMessengerEXT"));
@@ -266,25 +301,45 @@ uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint3
         for (VkCommandBuffer buffer : buffers)
             infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
     const std::lock_guard order(submit_mutex);
-    VkSemaphoreSubmitInfo signal{VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO};
-    signal.semaphore = timeline.get();
-    signal.value = last_value + 1;
-    signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    const bool waits = copies.last_value > copies_awaited;
+    const uint64_t value =
+        submit(compute, infos, at_value(copies, waits ? copies.last_value : 0));
+    copies_awaited = copies.last_value;
+    return value;
+}
+
+uint64_t Device::Impl::submit_copy(VkCommandBuffer buffer, uint64_t after) {
+    const VkCommandBufferSubmitInfo copy{VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0};
+    const std::lock_guard order(submit_mutex);
+    return submit(copies, {&copy, 1}, at_value(compute, after > compute.reached ? after : 0));
+}
+
+// first: what is waited for, unless its value is 0.
+uint64_t Device::Impl::submit(Queue& queue, std::span<const VkCommandBufferSubmitInfo> buffers,
+                              const VkSemaphoreSubmitInfo& first) {
+    const VkSemaphoreSubmitInfo signal = at_value(queue, queue.last_value + 1);
     VkSubmitInfo2 submission{VK_STRUCTURE_TYPE_SUBMIT_INFO_2};
-    submission.commandBufferInfoCount = static_cast<uint32_t>(infos.size());
-    submission.pCommandBufferInfos = infos.data();
+    submission.waitSemaphoreInfoCount = first.value > 0;
+    submission.pWaitSemaphoreInfos = &first;
+    submission.commandBufferInfoCount = static_cast<uint32_t>(buffers.size());
+    submission.pCommandBufferInfos = buffers.data();
     submission.signalSemaphoreInfoCount = 1;
     submission.pSignalSemaphoreInfos = &signal;
     if (lock)
         lock();
-    const VkResult result = vkQueueSubmit2(queue, 1, &submission, VK_NULL_HANDLE);
+    const VkResult result = vkQueueSubmit2(queue.queue, 1, &submission, VK_NULL_HANDLE);
     if (result < 0)
-        vkQueueWaitIdle(queue);  // for what was submitted before
+        wait_for_queues();  // for what was submitted before
     if (unlock)
         unlock();
     check_submission(result, "vkQueueSubmit2");
     ++counters.submissions;
-    return ++last_value;
+    return ++queue.last_value;
+}
+
+void Device::Impl::wait_for_queues() {
+    for (const Queue* queue : {&compute, &copies})
+        vkQueueWaitIdle(queue->queue);  // a lost device answers at once
 }
 
 void Device::Impl::check_submission(VkResult result, const char* call) {
@@ -301,33 +356,45 @@ void Device::Impl::check_submission(VkResult result, const char* call) {
     check_result(result, call);
 }
 
-bool Device::Impl::wait(uint64_t value, uint64_t timeout_ns) {
-    if (value <= reached)
-        return true;
-    const VkSemaphore semaphore = timeline.get();
+void Device::Impl::wait(Queue& queue, uint64_t value) {
+    if (value <= queue.reached)
+        return;
+    constexpr uint64_t kSecond = 1'000'000'000;
+    const VkSemaphore semaphore = queue.timeline.get();
     VkSemaphoreWaitInfo wait_for{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
     wait_for.semaphoreCount = 1;
     wait_for.pSemaphores = &semaphore;
     wait_for.pValues = &value;
-    const VkResult result = vkWaitSemaphores(device, &wait_for, timeout_ns);
+    VkResult result = VK_TIMEOUT;
+    while (result == VK_TIMEOUT)
+        result = vkWaitSemaphores(device, &wait_for, kSecond);
     if (result < 0)
         drain();
     check_submission(result, "vkWaitSemaphores");
-    if (result == VK_TIMEOUT)
-        return false;
-    for (uint64_t seen = reached; seen < value && !reached.compare_exchange_weak(seen, value);) {
+    for (uint64_t seen = queue.reached;
+         seen < value && !queue.reached.compare_exchange_weak(seen, value);) {
     }
-    return true;
+}
+
+bool Device::Impl::has_passed(uint64_t value) {
+    uint64_t now = 0;
+    const VkResult result = vkGetSemaphoreCounterValue(device, compute.timeline.get(), &now);
+    if (result < 0)
+        drain();
+    check_submission(result, "vkGetSemaphoreCounterValue");
+    return now >= value;
 }
 
 void Device::Impl::settle() noexcept {
-    uint64_t value = 0;
+    uint64_t value = 0, copy = 0;
     {
         const std::lock_guard order(submit_mutex);
-        value = last_value;
+        value = compute.last_value;
+        copy = copies.last_value;
     }
     try {
-        wait(value);
+        wait(compute, value);
+        wait(copies, copy);
     } catch (const Error&) {
         // The error was or will be reported where the result matters.
     }
@@ -337,15 +404,9 @@ void Device::Impl::drain() {
     const std::lock_guard order(submit_mutex);
     if (lock)
         lock();
-    vkQueueWaitIdle(queue);  // a lost device answers at once
+    wait_for_queues();
     if (unlock)
         unlock();
-}
-
-void Device::Impl::wait(uint64_t value) {
-    constexpr uint64_t kSecond = 1'000'000'000;
-    while (!wait(value, kSecond)) {
-    }
 }
 
 Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
@@ -379,8 +440,10 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     impl_->instance = host.instance;
     impl_->physical = host.physical_device;
     impl_->device = host.device;
-    impl_->queue_family = host.queue_family;
-    impl_->queue = host.queue;
+    for (Queue* queue : {&impl_->compute, &impl_->copies}) {
+        queue->family = host.queue_family;
+        queue->queue = host.queue;
+    }
     impl_->lock = host.lock;
     impl_->unlock = host.unlock;
     fill_info(host.physical_device, host.instance, 0, impl_->info);
@@ -435,7 +498,10 @@ void Device::set_budget(uint64_t bytes) {
 }
 uint64_t Device::validation_messages() const { return impl_->messages; }
 
-void Device::wait_idle() { impl_->wait(impl_->last_value); }
+void Device::wait_idle() {
+    impl_->wait(impl_->compute.last_value);
+    impl_->wait_for_copy(impl_->copies.last_value);
+}
 
 bool Device::survives(Fault fault) {
     if (fault != Fault::device_lost)

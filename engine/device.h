@@ -33,6 +33,8 @@ struct DeviceInfo {
     uint64_t free_bytes =
         0;  // of them, what the system leaves to us now, where it says so; else all
     uint32_t queue_family = 0; // that we take
+    std::optional<uint32_t> copy_family;  // one that only copies, which OLIVINE_COPY_QUEUE=0 leaves
+                                          // alone; none: the other copies, too
     Capabilities capabilities;
     std::string unusable;      // why we cannot run on it; empty = usable
 };

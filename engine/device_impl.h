@@ -11,6 +11,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -56,6 +57,16 @@ private:
     T object_{};
 };
 
+// A queue whose submissions are ordered by a timeline: submission n signals value n.
+struct Queue {
+    uint32_t family{};
+    VkQueue queue{};
+    Handle<VkSemaphore, vkDestroySemaphore> timeline;
+    uint64_t last_value = 0;
+    std::atomic<uint64_t> reached{0};  // what the timeline has passed, as far as we know
+    Handle<VkCommandPool, vkDestroyCommandPool> command_pool;
+};
+
 // A few threads that compile pipelines. Jobs never throw.
 class Workers {
 public:
@@ -83,8 +94,6 @@ struct Device::Impl {
     VkDebugUtilsMessengerEXT messenger{};
     VkPhysicalDevice physical{};
     VkDevice device{};
-    uint32_t queue_family{};
-    VkQueue queue{};
     PFN_vkCmdBeginConditionalRenderingEXT begin_conditional{};  // with Capabilities::conditional
     PFN_vkCmdEndConditionalRenderingEXT end_conditional{};
     std::function<void()> lock, unlock;
@@ -92,12 +101,11 @@ struct Device::Impl {
     VmaAllocator allocator{};
     std::atomic<uint64_t> messages{0};
 
-    // Submissions are ordered by one timeline: submission n signals value n.
+    // Copies to the device have a queue of their own where DeviceInfo::copy_family is, else
+    // compute's, in any case with its own timeline.
     std::mutex submit_mutex;
-    Handle<VkSemaphore, vkDestroySemaphore> timeline;
-    uint64_t last_value = 0;
-    std::atomic<uint64_t> reached{0};  // what the timeline has passed, as far as we know
-    Handle<VkCommandPool, vkDestroyCommandPool> command_pool;
+    Queue compute, copies;
+    uint64_t copies_awaited = 0;  // by what has been submitted to compute
 
     Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache;
     std::vector<char> cache_identity;  // header that a cache file must carry
@@ -121,21 +129,28 @@ struct Device::Impl {
     void close();
 
     // After an error of these nothing is in flight any more, since who sees it frees what is used.
-    // Submits command buffers in order, all of them `times` over; returns the timeline value that
-    // they signal.
+    // Submits command buffers in order, all of them `times` over, behind all copies so far; returns
+    // the timeline value that they signal.
     uint64_t submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times);
-    // Waits for a value. False when `timeout_ns` passes first.
-    bool wait(uint64_t value, uint64_t timeout_ns);
-    void wait(uint64_t value);
+    // Submits copies, which begin when compute's timeline has passed `after`; returns the value of
+    // the copies' timeline.
+    uint64_t submit_copy(VkCommandBuffer buffer, uint64_t after);
+    void wait(uint64_t value) { wait(compute, value); }
+    void wait_for_copy(uint64_t value) { wait(copies, value); }
+    bool has_passed(uint64_t value);  // whether wait() would return at once
     // Waits for everything submitted, for the sake of an object that goes. There is nobody to tell
     // of an error, and after one nothing runs either.
     void settle() noexcept;
 
 private:
+    uint64_t submit(Queue& queue, std::span<const VkCommandBufferSubmitInfo> buffers,
+                    const VkSemaphoreSubmitInfo& first);
+    void wait(Queue& queue, uint64_t value);
     // The result of a submission or of waiting for one. RADV gives out more memory than there is
     // and loses the device when submissions that follow need all of it: then the message says so.
     void check_submission(VkResult result, const char* call);
-    void drain();  // waits for the queue; there is nobody to tell that it cannot
+    void wait_for_queues();
+    void drain();  // waits for the queues; there is nobody to tell that it cannot
 };
 
 // engine/probe.cpp

@@ -298,6 +298,12 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
             (info.queue_family == families || !(queues[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
             info.queue_family = i;
     const bool compute = info.queue_family < families;
+    // Queues that only copy are engines of their own: they copy while shaders run.
+    constexpr VkQueueFlags kCopies = VK_QUEUE_TRANSFER_BIT;
+    constexpr VkQueueFlags kBesides = VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
+    for (uint32_t i = 0; i < families; ++i)
+        if ((queues[i].queueFlags & ~kBesides) == kCopies)
+            info.copy_family = i;
 
     const VkPhysicalDeviceProperties& core = properties.properties;
     info.index = index;

@@ -82,7 +82,7 @@ struct Plan::Impl {
             // reported where its result matters.
         }
         if (!slices.empty())
-            vkFreeCommandBuffers(owner.device, owner.command_pool.get(),
+            vkFreeCommandBuffers(owner.device, owner.compute.command_pool.get(),
                                  static_cast<uint32_t>(slices.size()), slices.data());
     }
 };
@@ -171,7 +171,7 @@ void Plan::run(const std::function<bool()>& cancelled) {
         }
     };
     const auto wait = [&] {
-        const bool over = copied && device.wait(previous, 0);
+        const bool over = copied && device.has_passed(previous);
         device.wait(previous);
         const Clock::time_point now = Clock::now(), began = std::max(done, submitted_before);
         impl_->slice_seconds.push_back(over ? 0
@@ -393,7 +393,7 @@ private:
 
     void begin_slice(const WeightGroup* group) {
         VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
-        allocate.commandPool = device_.impl().command_pool.get();
+        allocate.commandPool = device_.impl().compute.command_pool.get();
         allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
         allocate.commandBufferCount = 1;
         VkCommandBuffer buffer{};

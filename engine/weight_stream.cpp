@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <numeric>
-
-#include "engine/device_impl.h"
 
 namespace olivine {
 namespace {
@@ -29,7 +26,7 @@ uint64_t WeightStream::device_bytes(uint64_t largest_group) {
 }
 
 WeightStream::WeightStream(Device& device, std::span<const std::vector<StreamedPiece>> groups)
-    : device_(device) {
+    : device_(device), uploader_(device) {
     // Where each piece lies in its slot.
     struct Place {
         size_t buffer;
@@ -65,11 +62,9 @@ WeightStream::WeightStream(Device& device, std::span<const std::vector<StreamedP
         staging =
             std::max(staging, lane_bytes(std::accumulate(size.begin(), size.end(), uint64_t{0})));
     if (!mapped)
-        for (Lane& lane : lanes_)
-            lane.staging = Buffer(device, Arena::staging, staging, HostAccess::mapped);
+        uploader_.reserve(staging);
 
     groups_.reserve(groups.size());  // pieces point at them
-    uint32_t parts = 0;
     for (uint32_t g = 0; g < groups.size(); ++g) {
         groups_.push_back({this, g});
         std::vector<Copy>& copies = copies_.emplace_back();
@@ -82,9 +77,7 @@ WeightStream::WeightStream(Device& device, std::span<const std::vector<StreamedP
             for (uint64_t done = 0; done < bytes; done += each) {
                 const uint64_t count = std::min(each, bytes - done);
                 copies.push_back({matrix->image(piece).subspan(done, count),
-                                  {to.buffer, to.offset + done, count},
-                                  parts++ % 2,
-                                  {}});
+                                  {to.buffer, to.offset + done, count}});
             }
         }
     }
@@ -95,8 +88,11 @@ bool WeightStream::fetch(const WeightGroup& group) {
     if (slot.holds == &group)
         return false;
     slot.holds = nullptr;  // if a copy fails
-    for (Copy& part : copies_[group.index])
-        copy(part, slot.last_reader);
+    for (const Copy& part : copies_[group.index]) {
+        std::ranges::copy(part.from, uploader_.stage(part.to, slot.last_reader).begin());
+        bytes_copied_ += part.from.size();
+    }
+    uploader_.submit();
     slot.holds = &group;
     return true;
 }
@@ -104,24 +100,6 @@ bool WeightStream::fetch(const WeightGroup& group) {
 bool WeightStream::prefetch(const WeightGroup& group, const WeightGroup* now) {
     const bool same_slot = now && now->source == this && now->index % 2 == group.index % 2;
     return !same_slot && fetch(group);
-}
-
-void WeightStream::copy(Copy& part, uint64_t last_reader) {
-    if (std::byte* mapped = part.to.buffer->mapped()) {
-        device_.impl().wait(last_reader);  // else the queue orders the copy behind it
-        std::memcpy(mapped + part.to.offset, part.from.data(), part.from.size());
-    } else {
-        Lane& lane = lanes_[part.lane];
-        device_.impl().wait(lane.value);
-        std::memcpy(lane.staging.mapped(), part.from.data(), part.from.size());
-        if (!part.plan) {
-            Recorder recorder(device_, "stream");
-            recorder.copy(lane.staging.slice(0, part.to.bytes), part.to);
-            part.plan = recorder.finish();
-        }
-        lane.value = part.plan.submit();
-    }
-    bytes_copied_ += part.from.size();
 }
 
 void WeightStream::used(const WeightGroup& group, uint64_t value) {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "engine/matrix.h"
-#include "engine/recorder.h"
 #include "engine/weight_group.h"
 
 namespace olivine {
@@ -41,30 +40,21 @@ public:
     static uint64_t device_bytes(uint64_t largest_group);
 
 private:
-    // A piece or part of one. Where the slot is not mapped it goes through a lane of the staging
-    // ring.
-    struct Copy {
+    struct Copy {  // of a piece, or of part of one
         std::span<const std::byte> from;
         Slice to;
-        uint32_t lane;
-        Plan plan;  // recorded when it is first needed
     };
     struct Slot {
         std::vector<Buffer> buffers;  // several where the device allocates none so large
         const WeightGroup* holds = nullptr;
         uint64_t last_reader = 0;  // timeline value
     };
-    struct Lane {
-        Buffer staging;
-        uint64_t value = 0;
-    };
-    void copy(Copy& part, uint64_t last_reader);
 
     Device& device_;
     std::vector<WeightGroup> groups_;
     std::array<Slot, 2> slots_;
-    std::array<Lane, 2> lanes_;
-    std::vector<std::vector<Copy>> copies_;  // of groups_; its plans go before what they refer to
+    Uploader uploader_;
+    std::vector<std::vector<Copy>> copies_;  // of groups_
     uint64_t bytes_copied_ = 0;
 };
 

@@ -149,6 +149,7 @@ Result generate(Device& device, const std::function<void(Model&, size_t)>& each 
                 each(model, ++drawn);
             return true;
         });
+    device.wait_idle();  // also for weights on their way
     const auto bytes = std::as_bytes(std::span(answers[0].ids));
     return {bytes.begin(), bytes.end()};
 }

@@ -68,28 +68,34 @@ void run_on(size_t count) {
     Model model(device, *checkpoint, {.context = options});
     Context context(model, options);
     const std::vector<int32_t> ids = random_ids(model, 512, 7);
-    std::vector<double> seconds;
-    uint64_t bytes = 0;
-    constexpr size_t kAnswer = 50;
-    for (size_t done = 0; done + ids.size() + kAnswer < count; done += ids.size()) {
+    const auto prefill = [&](Context& where) {
         const auto begin = std::chrono::steady_clock::now();
-        context.prefill(0, ids, done + 2 * ids.size() + kAnswer >= count, {});
-        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-        if (done == 0)
-            bytes = device.bytes_now();
-    }
-    CHECK(device.bytes_now() == bytes);
-    CHECK(decode(context, 0, kAnswer).size() == kAnswer);
-    const auto median = [](std::span<double> some) {
-        std::ranges::nth_element(some, some.begin() + static_cast<ptrdiff_t>(some.size() / 2));
-        return some[some.size() / 2];
+        where.prefill(0, ids, true, {});
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
-    const size_t tenth = seconds.size() / 10;
-    const double early = median(std::span(seconds).subspan(tenth, tenth)),
-                 late = median(std::span(seconds).last(tenth));
-    UNSCOPED_INFO("512 tokens take " << early << " s at first and " << late << " s at last");
-    CHECK(late < 1.5 * early);
+    constexpr size_t kAnswer = 50, kTimed = 9;
+    prefill(context);
+    const uint64_t bytes = device.bytes_now();
+    while (context.tokens(0).size() + (kTimed + 1) * ids.size() + kAnswer < count)
+        prefill(context);
+    CHECK(device.bytes_now() == bytes);
     CHECK(device.bytes_peak() <= bytes + (8u << 20));
+    // In turn with a short context, since other work on the machine comes and goes.
+    Context young(model, options);
+    prefill(young);
+    std::vector<double> late, early;
+    for (size_t i = 0; i < kTimed; ++i) {
+        late.push_back(prefill(context));
+        early.push_back(prefill(young));
+    }
+    const auto median = [](std::vector<double>& some) {
+        std::ranges::nth_element(some, some.begin() + kTimed / 2);
+        return some[kTimed / 2];
+    };
+    CHECK(decode(context, 0, kAnswer).size() == kAnswer);
+    UNSCOPED_INFO("512 tokens take " << median(early) << " s at first and " << median(late)
+                                     << " s at last, after " << context.tokens(0).size());
+    CHECK(median(late) < 1.5 * median(early));
 }
 
 }  // namespace
@@ -115,16 +121,18 @@ TEST_CASE("the cache of every size takes what the formula says", "[.large]") {
 
 TEST_CASE("a global layer in pieces gives the same logits", "[model]") {
     const Golden golden("tiny-mqa");
-    const auto [type, as_gpu] = GENERATE(table<KvType, bool>({{KvType::f32, false}, {KvType::q8_0, true}}));
+    // 576 positions of seven sequences at 128 bytes a key, or 1152 of twelve at 36.
+    const auto [type, as_gpu, sequences, positions] =
+        GENERATE(table<KvType, bool, uint32_t, uint32_t>(
+            {{KvType::f32, false, 7, 700}, {KvType::q8_0, true, 12, 1200}}));
     CAPTURE(name(type), as_gpu);
     const auto checkpoint = Checkpoint::open(golden.folder);
-    // 512 positions of four sequences at 128 bytes a key, or 576 of twelve at 36.
-    Device device({.as_gpu = as_gpu}), poor({.max_range_bytes = 256 << 10, .as_gpu = as_gpu});
+    Device device({.as_gpu = as_gpu}), poor({.max_range_bytes = 512 << 10, .as_gpu = as_gpu});
     Model model(device, *checkpoint), other(poor, *checkpoint);
-    const uint32_t sequences = type == KvType::f32 ? 4 : 12;
-    const ContextOptions options{.context = 700, .sequences = sequences, .kv = type};
+    const ContextOptions options{.context = positions, .sequences = sequences, .kv = type};
     Context whole(model, options), pieces(other, options);
-    const std::vector<int32_t> ids = random_ids(model, 690, 1);
+    const std::vector<int32_t> ids = random_ids(model, positions - 10, 1);
+    REQUIRE(KvCache(poor, model.config(), options).in_pieces());
     pieces.prefill(0, std::span(ids).first(200), false, {});
     std::vector<float> want = run(whole, 2, ids), got = run(pieces, 2, ids);
     CHECK(max_abs_difference(want, got) <= 1e-4);
