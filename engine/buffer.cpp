@@ -67,7 +67,7 @@ Buffer::Impl::~Impl() {
     give_back(device->impl(), arena, bytes);
 }
 
-Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
+Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access, Contents contents) {
     bytes = std::max<uint64_t>((std::min(bytes, UINT64_MAX - 15) + 15) / 16 * 16, 16);
     reserve(device.impl(), arena, bytes);
     impl_ = std::make_unique<Impl>();
@@ -87,7 +87,7 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
         buffer_info.usage |= VK_BUFFER_USAGE_CONDITIONAL_RENDERING_BIT_EXT;
     const std::array<uint32_t, 2> families = {device.impl().compute.family,
                                               device.impl().copies.family};
-    if (families[0] != families[1]) {  // drivers place buffers the same way
+    if (families[0] != families[1]) {  // which costs buffers nothing, unlike images
         buffer_info.sharingMode = VK_SHARING_MODE_CONCURRENT;
         buffer_info.queueFamilyIndexCount = static_cast<uint32_t>(families.size());
         buffer_info.pQueueFamilyIndices = families.data();
@@ -117,6 +117,8 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access) {
     vmaGetAllocationMemoryProperties(device.impl().allocator, impl_->allocation, &memory);
     if (memory & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
         impl_->mapped = static_cast<std::byte*>(got.pMappedData);
+    if (contents == Contents::undefined)
+        return;
     if (impl_->mapped) {
         std::memset(impl_->mapped, 0, bytes);
     } else {

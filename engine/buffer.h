@@ -24,11 +24,14 @@ enum class HostAccess : uint8_t {
     mapped,    // always mapped and coherent: step buffers, results that the host reads
 };
 
+enum class Contents : uint8_t { zero, undefined };  // at first
+
 class Buffer {
 public:
     Buffer();
-    // Throws out_of_memory with the bytes needed and left. Contents are zero.
-    Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access = HostAccess::none);
+    // Throws out_of_memory with the bytes needed and left.
+    Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access = HostAccess::none,
+           Contents contents = Contents::zero);
     Buffer(Buffer&&) noexcept;
     Buffer& operator=(Buffer&&) noexcept;
     ~Buffer();  // waits for what has been submitted

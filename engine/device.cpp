@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <array>
 #include <cstdlib>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -28,12 +28,6 @@ RungSet disabled_rungs(const DeviceOptions& options) {
 bool wants_validation(const DeviceOptions& options) {
     const char* environment = std::getenv("OLIVINE_VALIDATION");
     return options.validation || (environment && environment[0] != '\0' && environment[0] != '0');
-}
-
-// OLIVINE_COPY_QUEUE=0 is for drivers whose queue for copies is faulty.
-bool wants_copy_queue() {
-    const char* environment = std::getenv("OLIVINE_COPY_QUEUE");
-    return !environment || std::string_view(environment) != "0";
 }
 
 // Which device to take: the one asked for, or the best usable one.
@@ -80,19 +74,21 @@ void open_physical(Device::Impl& impl) {
 
 void create_device(Device::Impl& impl) {
     impl.compute.family = impl.info.queue_family;
-    impl.copies.family = wants_copy_queue() ? impl.info.copy_family.value_or(impl.compute.family)
-                                            : impl.compute.family;
-    const float priority = 0.5f;
-    std::vector<VkDeviceQueueCreateInfo> queues;
-    for (const Queue* queue : {&impl.compute, &impl.copies}) {
-        if (!queues.empty() && queues.front().queueFamilyIndex == queue->family)
-            continue;
-        VkDeviceQueueCreateInfo& info = queues.emplace_back();
-        info = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
-        info.queueFamilyIndex = queue->family;
-        info.queueCount = 1;
-        info.pQueuePriorities = &priority;
+    const DeviceInfo::CopyQueue copies =
+        impl.info.copy_queue.value_or(DeviceInfo::CopyQueue{impl.compute.family, 0});
+    impl.copies.family = copies.family;
+    const std::array<float, 2> priorities = {0.5f, 0.5f};
+    std::array<VkDeviceQueueCreateInfo, 2> queues{};
+    for (VkDeviceQueueCreateInfo& each : queues) {
+        each = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
+        each.queueCount = 1;
+        each.pQueuePriorities = priorities.data();
     }
+    queues[0].queueFamilyIndex = impl.compute.family;
+    queues[1].queueFamilyIndex = impl.copies.family;
+    const bool one_family = impl.compute.family == impl.copies.family;
+    if (one_family)
+        queues[0].queueCount = copies.index + 1;
 
     const Capabilities& caps = impl.info.capabilities;
     const RungSet& rungs = caps.enabled;
@@ -147,7 +143,7 @@ void create_device(Device::Impl& impl) {
     VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
     v11.storageBuffer16BitAccess = rungs.has(Rung::storage16);
     VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};
-    info.queueCreateInfoCount = static_cast<uint32_t>(queues.size());
+    info.queueCreateInfoCount = one_family ? 1 : 2;
     info.pQueueCreateInfos = queues.data();
     info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
     info.ppEnabledExtensionNames = extensions.data();
@@ -155,8 +151,8 @@ void create_device(Device::Impl& impl) {
     VK(vkCreateDevice(impl.physical, &info, nullptr, &device));
     impl.device = device;
     impl.owns_device = true;
-    for (Queue* queue : {&impl.compute, &impl.copies})
-        vkGetDeviceQueue(impl.device, queue->family, 0, &queue->queue);
+    vkGetDeviceQueue(impl.device, impl.compute.family, 0, &impl.compute.queue);
+    vkGetDeviceQueue(impl.device, impl.copies.family, copies.index, &impl.copies.queue);
     if (caps.conditional) {
         impl.begin_conditional = reinterpret_cast<PFN_vkCmdBeginConditionalRenderingEXT>(
             vkGetDeviceProcAddr(device, "vkCmdBeginConditionalRenderingEXT"));
@@ -213,7 +209,7 @@ void complete(Device::Impl& impl) {
 
     start_queue(impl, impl.compute, 0);
     start_queue(impl, impl.copies, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT);
-    impl.copies_awaited = 0;
+    impl.copies_needed = impl.copies_awaited = 0;
 
     impl.budget = impl.info.free_bytes;
     if (impl.options.memory_budget > 0)
@@ -295,16 +291,17 @@ void Device::Impl::close() {
         vkDestroyInstance(std::exchange(instance, {}), nullptr);
 }
 
-uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times) {
+uint64_t Device::Impl::submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times,
+                              uint64_t copy) {
     std::vector<VkCommandBufferSubmitInfo> infos;
     for (uint32_t time = 0; time < times; ++time)
         for (VkCommandBuffer buffer : buffers)
             infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
     const std::lock_guard order(submit_mutex);
-    const bool waits = copies.last_value > copies_awaited;
+    copy = std::max(copy, copies_needed);
     const uint64_t value =
-        submit(compute, infos, at_value(copies, waits ? copies.last_value : 0));
-    copies_awaited = copies.last_value;
+        submit(compute, infos, at_value(copies, copy > copies_awaited ? copy : 0));
+    copies_awaited = std::max(copies_awaited, copy);  // by all that is submitted behind it, too
     return value;
 }
 
@@ -314,13 +311,13 @@ uint64_t Device::Impl::submit_copy(VkCommandBuffer buffer, uint64_t after) {
     return submit(copies, {&copy, 1}, at_value(compute, after > compute.reached ? after : 0));
 }
 
-// first: what is waited for, unless its value is 0.
+// wait_for: unless its value is 0.
 uint64_t Device::Impl::submit(Queue& queue, std::span<const VkCommandBufferSubmitInfo> buffers,
-                              const VkSemaphoreSubmitInfo& first) {
+                              const VkSemaphoreSubmitInfo& wait_for) {
     const VkSemaphoreSubmitInfo signal = at_value(queue, queue.last_value + 1);
     VkSubmitInfo2 submission{VK_STRUCTURE_TYPE_SUBMIT_INFO_2};
-    submission.waitSemaphoreInfoCount = first.value > 0;
-    submission.pWaitSemaphoreInfos = &first;
+    submission.waitSemaphoreInfoCount = wait_for.value > 0;
+    submission.pWaitSemaphoreInfos = &wait_for;
     submission.commandBufferInfoCount = static_cast<uint32_t>(buffers.size());
     submission.pCommandBufferInfos = buffers.data();
     submission.signalSemaphoreInfoCount = 1;
@@ -447,6 +444,7 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     impl_->lock = host.lock;
     impl_->unlock = host.unlock;
     fill_info(host.physical_device, host.instance, 0, impl_->info);
+    impl_->info.copy_queue.reset();  // the host hands over one queue
     if (!impl_->info.unusable.empty())
         fail(Fault::unsupported, "The host's device, %s, cannot be used: %s.",
              impl_->info.name.c_str(), impl_->info.unusable.c_str());

@@ -33,8 +33,12 @@ struct DeviceInfo {
     uint64_t free_bytes =
         0;  // of them, what the system leaves to us now, where it says so; else all
     uint32_t queue_family = 0; // that we take
-    std::optional<uint32_t> copy_family;  // one that only copies, which OLIVINE_COPY_QUEUE=0 leaves
-                                          // alone; none: the other copies, too
+    // For copies that overlap what the other queue does: of a family that only copies, or another
+    // one of the same family. None: there is none, or OLIVINE_COPY_QUEUE=0 says to leave it alone.
+    struct CopyQueue {
+        uint32_t family = 0, index = 0;
+    };
+    std::optional<CopyQueue> copy_queue;
     Capabilities capabilities;
     std::string unusable;      // why we cannot run on it; empty = usable
 };

@@ -101,11 +101,12 @@ struct Device::Impl {
     VmaAllocator allocator{};
     std::atomic<uint64_t> messages{0};
 
-    // Copies to the device have a queue of their own where DeviceInfo::copy_family is, else
-    // compute's, in any case with its own timeline.
+    // Uploads go through DeviceInfo::copy_queue, or else compute's, in any case with a timeline of
+    // their own.
     std::mutex submit_mutex;
     Queue compute, copies;
-    uint64_t copies_awaited = 0;  // by what has been submitted to compute
+    uint64_t copies_needed = 0;   // value that every submission to compute has to wait for
+    uint64_t copies_awaited = 0;  // what has been submitted there already does
 
     Handle<VkPipelineCache, vkDestroyPipelineCache> pipeline_cache;
     std::vector<char> cache_identity;  // header that a cache file must carry
@@ -129,9 +130,10 @@ struct Device::Impl {
     void close();
 
     // After an error of these nothing is in flight any more, since who sees it frees what is used.
-    // Submits command buffers in order, all of them `times` over, behind all copies so far; returns
-    // the timeline value that they signal.
-    uint64_t submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times);
+    // Submits command buffers in order, all of them `times` over, which begin when the copies'
+    // timeline has passed `copy`; returns the timeline value that they signal.
+    uint64_t submit(const std::vector<VkCommandBuffer>& buffers, uint32_t times,
+                    uint64_t copy = 0);
     // Submits copies, which begin when compute's timeline has passed `after`; returns the value of
     // the copies' timeline.
     uint64_t submit_copy(VkCommandBuffer buffer, uint64_t after);
@@ -144,7 +146,7 @@ struct Device::Impl {
 
 private:
     uint64_t submit(Queue& queue, std::span<const VkCommandBufferSubmitInfo> buffers,
-                    const VkSemaphoreSubmitInfo& first);
+                    const VkSemaphoreSubmitInfo& wait_for);
     void wait(Queue& queue, uint64_t value);
     // The result of a submission or of waiting for one. RADV gives out more memory than there is
     // and loses the device when submissions that follow need all of it: then the message says so.

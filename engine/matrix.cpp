@@ -40,17 +40,18 @@ std::array<Plane, 2> planes(const RowLayout& layout, uint32_t rows) {
 }  // namespace
 
 Matrix::Matrix(Device& device, DataType type, uint32_t rows, uint32_t cols) : cols_(cols) {
-    add_part(device, {type, rows}, Home::device, UINT32_MAX);
+    add_part(device, {type, rows}, Home::device, UINT32_MAX, Contents::zero);
 }
 
 Matrix::Matrix(Device& device, std::span<const MatrixPart> parts, uint32_t cols, Home home,
-               uint32_t most_rows)
+               uint32_t most_rows, Contents contents)
     : cols_(cols) {
     for (const MatrixPart& part : parts)
-        add_part(device, part, home, most_rows);
+        add_part(device, part, home, most_rows, contents);
 }
 
-void Matrix::add_part(Device& device, const MatrixPart& part, Home home, uint32_t most_rows) {
+void Matrix::add_part(Device& device, const MatrixPart& part, Home home, uint32_t most_rows,
+                      Contents contents) {
     const Capabilities& caps = device.capabilities();
     RowLayout layout = row_layout(part.type, cols_);
     if (caps.software)
@@ -84,7 +85,8 @@ void Matrix::add_part(Device& device, const MatrixPart& part, Home home, uint32_
         }
         storage.buffer =
             std::make_unique<Buffer>(device, Arena::weights, bytes,
-                                     home == Home::mapped ? HostAccess::mapped : HostAccess::none);
+                                     home == Home::mapped ? HostAccess::mapped : HostAccess::none,
+                                     contents);
         bind(pieces_.size() - 1, storage.buffer->slice());
     }
     rows_ += rows;
@@ -133,7 +135,8 @@ void Matrix::leave_device() {
 
 void Matrix::enter_device(Uploader& uploader, size_t piece, bool keep_image) {
     Storage& storage = storage_[piece];
-    auto buffer = std::make_unique<Buffer>(uploader.device(), Arena::weights, storage.image.size());
+    auto buffer = std::make_unique<Buffer>(uploader.device(), Arena::weights, storage.image.size(),
+                                           HostAccess::none, Contents::undefined);
     for (uint64_t done = 0; done < storage.image.size(); done += kBatchBytes) {
         const std::span<const std::byte> part =
             std::span(storage.image)

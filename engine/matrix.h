@@ -56,9 +56,10 @@ enum class RowOrder : uint8_t {
 class Matrix {
 public:
     Matrix() = default;
-    // Allocates. most_rows: of a piece, a multiple of 64. Throws out_of_memory.
-    Matrix(Device& device, std::span<const MatrixPart> parts, uint32_t cols,
-           Home home = Home::device, uint32_t most_rows = UINT32_MAX);
+    // Allocates. contents: undefined only for those who upload() the whole. most_rows: of a piece, a
+    // multiple of 64. Throws out_of_memory.
+    Matrix(Device& device, std::span<const MatrixPart> parts, uint32_t cols, Home home = Home::device,
+           uint32_t most_rows = UINT32_MAX, Contents contents = Contents::zero);
     Matrix(Device& device, DataType type, uint32_t rows, uint32_t cols);
 
     // Fills the matrix from sources whose rows add up to rows(). Throws what `read` throws.
@@ -102,7 +103,8 @@ private:
         std::vector<std::byte> image;
     };
     void upload_rows(Uploader& uploader, std::span<const RowSource> sources, RowOrder order);
-    void add_part(Device& device, const MatrixPart& part, Home home, uint32_t most_rows);
+    void add_part(Device& device, const MatrixPart& part, Home home, uint32_t most_rows,
+                  Contents contents);
     void bind(size_t piece, const Slice& at);
 
     uint32_t rows_ = 0, cols_ = 0;

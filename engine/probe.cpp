@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
@@ -186,6 +187,12 @@ std::string why_unusable(const VkPhysicalDeviceProperties& properties,
     return {};
 }
 
+// OLIVINE_COPY_QUEUE=0 is for drivers whose queue for copies is faulty.
+bool wants_copy_queue() {
+    const char* environment = std::getenv("OLIVINE_COPY_QUEUE");
+    return !environment || std::string_view(environment) != "0";
+}
+
 }  // namespace
 
 void check_result(VkResult result, const char* call) {
@@ -299,11 +306,14 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
             info.queue_family = i;
     const bool compute = info.queue_family < families;
     // Queues that only copy are engines of their own: they copy while shaders run.
-    constexpr VkQueueFlags kCopies = VK_QUEUE_TRANSFER_BIT;
+    if (compute && queues[info.queue_family].queueCount > 1)
+        info.copy_queue = {info.queue_family, 1};
     constexpr VkQueueFlags kBesides = VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
     for (uint32_t i = 0; i < families; ++i)
-        if ((queues[i].queueFlags & ~kBesides) == kCopies)
-            info.copy_family = i;
+        if ((queues[i].queueFlags & ~kBesides) == VK_QUEUE_TRANSFER_BIT)
+            info.copy_queue = {i, 0};
+    if (!wants_copy_queue())
+        info.copy_queue.reset();
 
     const VkPhysicalDeviceProperties& core = properties.properties;
     info.index = index;

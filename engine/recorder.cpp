@@ -165,7 +165,7 @@ void Plan::run(const std::function<bool()>& cancelled) {
     const auto bring = [&](auto call) {
         try {
             return call();
-        } catch (const Error&) {
+        } catch (...) {
             device.wait(impl_->last_value);
             throw;
         }
@@ -183,7 +183,7 @@ void Plan::run(const std::function<bool()>& cancelled) {
         if (group && bring([&] { return group->source->fetch(*group); }))
             copied = true;
         submitted_before = std::exchange(submitted, Clock::now());
-        const uint64_t value = device.submit({impl_->slices[i]}, 1);
+        const uint64_t value = device.submit({impl_->slices[i]}, 1, group ? group->copy : 0);
         impl_->last_value = value;
         if (group)
             group->source->used(*group, value);

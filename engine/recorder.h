@@ -56,7 +56,7 @@ public:
     // device, asks `cancelled` and throws `cancelled` when it answers yes. A slice that needs a
     // weight group is submitted when the group is in its place; while it runs, the next group of
     // the plan is brought, at the end the first one for the next run. Throws what bringing it
-    // throws, too; the device then has nothing more to do.
+    // throws, too; then nothing of the plan runs any more.
     void run(const std::function<bool()>& cancelled = {});
     // Waits for a value that submit() returned. Throws device_lost.
     void wait(uint64_t value);

@@ -13,8 +13,8 @@ namespace olivine {
 
 class Uploader {
 public:
-    // Device bytes that staging takes while no slice is longer than half of it, as
-    // Matrix::upload()'s are not.
+    // Device bytes that staging takes with slices of at most half as many, such as
+    // Matrix::upload()'s.
     static constexpr uint64_t kMostBytes = 4u << 20;
 
     explicit Uploader(Device& device);
@@ -32,20 +32,23 @@ public:
     // none.
     std::span<std::byte> stage(const Slice& to, uint64_t after = 0);
 
-    // What is submitted from now on finds everything staged in its place.
-    void submit();
-    // Returns when everything staged has arrived. Without either the last slice does not arrive.
+    // Sends what was staged last. Returns the copies' timeline value with which everything staged
+    // is in its place, for Device::Impl::submit().
+    uint64_t submit();
+    // Returns when everything staged has arrived, for all that is submitted from now on. Without
+    // either the last slice does not arrive.
     void flush();
 
 private:
     struct Lane;
-    void reserve(Lane& lane, uint64_t bytes);
+    Lane& lane(uint32_t index);
 
     Device& device_;
     std::array<std::unique_ptr<Lane>, 2> lanes_;
     uint32_t lane_ = 0;
     Slice pending_;
     uint64_t after_ = 0;  // of pending_
+    uint64_t sent_ = 0;   // copies' timeline value
 };
 
 }  // namespace olivine

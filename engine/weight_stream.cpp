@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <string>
+
+#include "engine/trace.h"
 
 namespace olivine {
 namespace {
@@ -87,19 +90,31 @@ bool WeightStream::fetch(const WeightGroup& group) {
     Slot& slot = slots_[group.index % 2];
     if (slot.holds == &group)
         return false;
+    const std::shared_ptr<Trace>& trace = device_.trace();
+    const double begin = trace ? trace->now() : 0;
     slot.holds = nullptr;  // if a copy fails
     for (const Copy& part : copies_[group.index]) {
         std::ranges::copy(part.from, uploader_.stage(part.to, slot.last_reader).begin());
         bytes_copied_ += part.from.size();
     }
-    uploader_.submit();
+    groups_[group.index].copy = uploader_.submit();
     slot.holds = &group;
+    if (trace)
+        trace->host("stream group " + std::to_string(group.index), begin);
     return true;
 }
 
 bool WeightStream::prefetch(const WeightGroup& group, const WeightGroup* now) {
-    const bool same_slot = now && now->source == this && now->index % 2 == group.index % 2;
-    return !same_slot && fetch(group);
+    const auto in_use = [&](uint32_t slot) {
+        return now && now->source == this && now->index % 2 == slot;
+    };
+    const uint32_t slot = group.index % 2;
+    if (in_use(slot))
+        return false;
+    if (fetch(group))
+        return true;
+    // The one behind it, while the slice needs neither slot.
+    return group.index + 1 < groups_.size() && !in_use(1 - slot) && fetch(groups_[group.index + 1]);
 }
 
 void WeightStream::used(const WeightGroup& group, uint64_t value) {

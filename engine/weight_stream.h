@@ -21,12 +21,13 @@ class WeightStream final : public WeightSource {
 public:
     // groups: in the order in which a pass needs them; even ones have the first slot, odd ones the
     // second. Allocates the slots, each for the largest group, and lends the pieces their place
-    // there. Matrices may move, but their images must
-    // outlive the stream, and no plan may be run with a stream that is gone. Throws out_of_memory.
+    // there. Matrices may move, but their images must outlive the stream, and no plan may be run
+    // with a stream that is gone. Throws out_of_memory.
     WeightStream(Device& device, std::span<const std::vector<StreamedPiece>> groups);
 
     bool fetch(const WeightGroup& group) override;
-    // Nothing where both have one slot.
+    // Nothing where both have one slot. Where the group is there and the other slot is free, too,
+    // the next one.
     bool prefetch(const WeightGroup& group, const WeightGroup* now) override;
     void used(const WeightGroup& group, uint64_t value) override;
 

@@ -371,7 +371,8 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
         place_picture(tokens[0]);
     const bool fine = pace_.too_long();
     Plan& plan = prefill_plan(count, picture, last_logits, sequence);
-    const bool first = plan.slice_seconds().empty(), loading = model_.loading();
+    const bool first = plan.slice_seconds().empty();
+    const uint32_t unread = model_.unread();
     auto* rows = host_rows_.as<shader::Row>();
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
@@ -383,7 +384,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     wrote(sequence, begin + count);
     has_logits_[sequence] = false;
     plan.run(cancelled);
-    if (!picture && !loading) {  // else the time may be that of reading a file
+    if (!picture && model_.unread() == unread) {  // else the time may be that of reading a file
         // Of a layer. The last slice is none: it has the head, or nothing.
         const std::span<const double> slices = plan.slice_seconds().first(plan.slices() - 1);
         const double sum = std::accumulate(slices.begin(), slices.end(), 0.0);

@@ -64,12 +64,20 @@ void Model::make_parts(std::optional<Parts>& parts) {
         return;
     }
     parts.emplace(device_, *checkpoint_, positions, residency_, progress_);
-    const uint64_t staged = Uploader::kMostBytes + bytes_.total() + others_;
-    if (as_needed_ && !residency_.streams && staged <= device_.budget_bytes())
-        return;
-    parts->loader->finish();
-    parts->loader.reset();
-    parts->start_stream(device_, residency_);
+    try {
+        WeightLoader& loader = *parts->loader;
+        if (as_needed_ && !residency_.streams &&
+            bytes_.total() + others_ + loader.staging_bytes() <= device_.budget_bytes()) {
+            loader.reserve_staging();
+            return;
+        }
+        loader.finish();
+        parts->loader.reset();
+        parts->start_stream(device_, residency_);
+    } catch (...) {
+        parts.reset();  // nobody shall find half of it
+        throw;
+    }
 }
 
 Model::Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options)
@@ -125,7 +133,7 @@ uint32_t Model::generation() {
     if (!residency_.fits)
         fail(broken_by_,
              "The model's weights are not on the device: an earlier change of its budget has failed.");
-    if (parts_->loader && parts_->loader->done())
+    if (parts_->loader && unread() == 0)
         read_all();
     return generation_;
 }

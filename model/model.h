@@ -31,9 +31,10 @@ struct ModelOptions {
     ContextOptions context;
     bool pictures = false;  // and for the picture encoder, which else finds room when it comes
     uint64_t others = 0;    // and bytes of what else is to come, such as another model
-    Progress progress;                 // while loading
+    Progress progress;  // while loading; runs no model
     // The constructor reads no matrices: the first pass does, each layer while the one before it
-    // runs. Not where weights are streamed, or where there is no room for copies on their way.
+    // runs, and `progress` is told until then. Not where weights are streamed, or where there is no
+    // room for copies on their way.
     bool as_needed = false;
     std::optional<DeviceCheck> check;  // none: the device is trusted, and rungs are the best it has
 };
@@ -43,7 +44,7 @@ class Model {
 public:
     // Loads a checkpoint. Device and checkpoint outlive the model.
     // Throws bad_file, unsupported, out_of_memory, device_lost, cancelled; with as_needed, so does
-    // whatever runs the model until all of it is there.
+    // whatever runs the model until all of it is there (to a Generator it is a stop).
     Model(Device& device, const Checkpoint& checkpoint, const ModelOptions& options = {});
     // A random model of a published size, made on the device.
     Model(Device& device, const Config& config, DataType type, const ModelOptions& options = {});
@@ -59,10 +60,11 @@ public:
     // Null where everything is resident.
     WeightStream* stream() { return parts_->stream.get(); }
     // Goes up when weights have moved, or all of them are there: plans recorded before are void.
-    // Throws what has kept them from moving.
+    // Throws what has kept them from moving or arriving.
     uint32_t generation();
-    // Some weights have not been read yet; read_all() reads them. Throws what loading throws.
-    bool loading() const { return parts_->loader != nullptr; }
+    // Groups of weights that have not been read yet; read_all() reads them. Throws what loading
+    // throws.
+    uint32_t unread() const { return parts_->loader ? parts_->loader->unread() : 0; }
     void read_all();
 
     Device& device() const { return device_; }

@@ -51,7 +51,8 @@ Matrix TensorLoader::room(std::span<const TensorInfo* const> tensors,
     uint64_t cols = 1;
     for (const uint64_t size : std::span(tensors.front()->shape).subspan(1))
         cols *= size;
-    return Matrix(device_, parts, static_cast<uint32_t>(cols), home_, most_rows_);
+    return Matrix(device_, parts, static_cast<uint32_t>(cols), home_, most_rows_,
+                  Contents::undefined);
 }
 
 Matrix TensorLoader::room(std::span<const TensorInfo* const> tensors, DataType type) {

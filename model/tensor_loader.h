@@ -54,6 +54,9 @@ public:
     std::vector<float> vector(const TensorInfo& tensor);
     std::vector<float> norm(const TensorInfo& tensor);
 
+    // Bytes read, as progress is told them; and where they begin again after a failure.
+    uint64_t done() const { return done_; }
+    void set_done(uint64_t bytes) { done_ = bytes; }
     // Returns when everything has arrived on the device.
     void flush() { uploader_.flush(); }
     Uploader& uploader() { return uploader_; }

@@ -94,9 +94,15 @@ void WeightLoader::read_norms() {
 }
 
 void WeightLoader::read_next() {
-    for (const Task& task : tasks_[next_])
-        loader_.fill(*task.matrix, task.tensors, task.order);
-    loader_.uploader().submit();
+    const uint64_t before = loader_.done();
+    try {
+        for (const Task& task : tasks_[next_])
+            loader_.fill(*task.matrix, task.tensors, task.order);
+    } catch (...) {
+        loader_.set_done(before);
+        throw;
+    }
+    groups_[next_].copy = loader_.uploader().submit();
     ++next_;
 }
 
@@ -109,10 +115,17 @@ bool WeightLoader::fetch(const WeightGroup& group) {
 
 bool WeightLoader::prefetch(const WeightGroup& group, const WeightGroup*) { return fetch(group); }
 
+uint64_t WeightLoader::staging_bytes() const {
+    const bool mapped = weights_.embed_tokens.pieces().front().quants.buffer->mapped();
+    return mapped ? 0 : Uploader::kMostBytes;
+}
+
+void WeightLoader::reserve_staging() { loader_.uploader().reserve(staging_bytes() / 2); }
+
 void WeightLoader::finish() {
-    while (!done())
+    while (unread() > 0)
         read_next();
-    loader_.uploader().flush();
+    loader_.flush();
     for (const std::vector<Task>& tasks : tasks_)
         for (const Task& task : tasks)
             task.matrix->await(nullptr);

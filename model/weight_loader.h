@@ -12,8 +12,8 @@ namespace olivine {
 class WeightLoader final : public WeightSource {
 public:
     // Makes room for every matrix of `weights`, which stays where it is, and reads the norms. Plans
-    // that are recorded before done() ask for matrices in groups: the embedding, each layer, a head
-    // of its own. Reading a group overlaps what the device is doing. progress: also of all later
+    // that are recorded before finish() ask for matrices in groups: the embedding, each layer, a
+    // head of its own. Reading a group overlaps what the device is doing. progress: also of all later
     // reading. Throws bad_file, out_of_memory, device_lost, cancelled.
     WeightLoader(Device& device, const Checkpoint& checkpoint, const Residency& residency,
                  Weights& weights, Progress progress);
@@ -23,9 +23,12 @@ public:
     bool prefetch(const WeightGroup& group, const WeightGroup* now) override;
     void used(const WeightGroup&, uint64_t) override {}
 
-    bool done() const { return next_ == groups_.size(); }
+    uint32_t unread() const { return static_cast<uint32_t>(groups_.size() - next_); }  // groups
+    // Device bytes that copies take on their way, if reading overlaps passes; and takes them now.
+    uint64_t staging_bytes() const;
+    void reserve_staging();
     // Reads what has not been, and returns when everything is there: plans that are recorded from
-    // now on ask for nothing.
+    // now on ask for nothing. To be called once.
     void finish();
 
 private:

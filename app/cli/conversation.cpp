@@ -14,6 +14,7 @@ Conversation::Conversation(const Flags& flags)
       session_(open_session(flags, true)),
       generator_(*session_.model, flags.context, session_.draft.get()),
       chat_(generator_, *session_.tokenizer, flags.chat_options()) {
+    loading_ = session_.model->unread() > 0;
     if (verbose_)
         note("seed " + std::to_string(chat_.options().sampler.seed));
 }
@@ -53,10 +54,11 @@ void Conversation::report() {
     // The first token is drawn from the prompt's logits: it costs no decode step.
     const uint32_t steps = stats.drawn_tokens > 0 ? stats.drawn_tokens - 1 : 0;
     note(
-        format_text("prompt %u tokens (%u cached) in %.3f s, %.1f tokens/s, answer %u tokens at %.1f "
+        format_text("prompt %u tokens (%u cached) in %.3f s%s, %.1f tokens/s, answer %u tokens at %.1f "
                     "tokens/s, context %u of %u",
                     stats.prompt_tokens, stats.cached_tokens,
-                    stats.prefill_seconds, per_second(run, stats.prefill_seconds), stats.drawn_tokens,
+                    stats.prefill_seconds,
+                    std::exchange(loading_, false) ? " with reading the model" : "", per_second(run, stats.prefill_seconds), stats.drawn_tokens,
                     per_second(steps, stats.decode_seconds), chat_.context_used(), context));
     if (stats.drafted_tokens > 0)
         note(format_text("%u tokens guessed, %u of them right", stats.drafted_tokens, stats.accepted_tokens));

@@ -28,6 +28,7 @@ public:
 private:
     Flags flags_;
     bool verbose_;
+    bool loading_ = false;  // the first answer's prompt reads the weights
     Session session_;
     Generator generator_;
     Chat chat_;

@@ -38,7 +38,7 @@ nlohmann::ordered_json json_of(const DeviceInfo& device, bool picked, const Enab
         {"subgroup_size", caps.subgroup_size},
         {"max_range_bytes", caps.max_range_bytes},
         {"rungs", caps.available.names()},
-        {"copy_queue", device.copy_family.has_value()},
+        {"copy_queue", device.copy_queue.has_value()},
         {"usable", device.unusable.empty()},
         {"reason", device.unusable},
         {"picked", picked},
@@ -59,7 +59,7 @@ void print_device(const DeviceInfo& device, bool picked, const Enabled& enabled)
     row("Vulkan", device.api_version);
     row("memory", bytes_text(device.memory_bytes));
     row("rungs", joined(device.capabilities.available.names()));
-    if (device.copy_family)
+    if (device.copy_queue)
         row("copies", "have a queue of their own");
     if (picked && enabled != device.capabilities.available.names())
         row("enabled", joined(enabled));

@@ -82,13 +82,13 @@ void check_memory(const Flags& flags, const Config& config, const ModelBytes& by
 Progress loading(const Flags& flags, const std::string& model, Clock::time_point start) {
     const auto bar = std::make_shared<ProgressBar>("loading " + model);
     return [=, verbose = flags.verbose](uint64_t done, uint64_t total) {
+        const bool stopped = platform::interrupted();
         bar->show_bytes(done, total);
-        if (done >= total) {
+        if (stopped || done == total)
             bar->clear();
-            if (verbose)
-                note(format_text("loaded %s in %.2f s", model.c_str(), seconds_since(start)));
-        }
-        return !platform::interrupted();
+        if (verbose && done == total)
+            note(format_text("loaded %s in %.2f s", model.c_str(), seconds_since(start)));
+        return !stopped;
     };
 }
 

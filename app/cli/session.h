@@ -21,7 +21,8 @@ struct Session {
     std::unique_ptr<Tokenizer> tokenizer;  // if it was asked for
     std::unique_ptr<Checkpoint> draft_checkpoint;  // of --draft
     std::unique_ptr<Model> draft;
-    double load_seconds = 0;  // from the checkpoint's first byte to weights on the device
+    // From the checkpoint's first byte to weights on the device (Flags::as_needed: to its norms).
+    double load_seconds = 0;
 };
 
 std::string model_path(const Flags& flags);  // the built-in model's where there is none
