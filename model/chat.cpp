@@ -56,8 +56,8 @@ SystemText system_text(const Model& model) {
 
 }  // namespace
 
-Chat::Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options)
-    : generator_(generator), tokenizer_(tokenizer), options_(options),
+Chat::Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options, uint32_t sequence)
+    : generator_(generator), tokenizer_(tokenizer), sequence_(sequence), options_(options),
       template_(tokenizer, system_text(generator.model())) {
     set_system(options.system);
     // Rows beyond the vocabulary are padding, and a picture is never said.
@@ -235,7 +235,7 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
         request.prompt.insert(request.prompt.end(), turn.answer_ids.begin(), turn.answer_ids.end());
         if (options_.max_tokens > 0)
             request.max_tokens = options_.max_tokens - static_cast<uint32_t>(turn.answer_ids.size());
-        last_end_ = generator_.generate(std::span(&request, 1), on_token, cancelled)[0].end;
+        last_end_ = generator_.generate(std::span(&request, 1), on_token, cancelled, sequence_)[0].end;
     } while (last_end_ == EndReason::context_full && !scanner.found() && options_.shift && forget_turns());
     if (!scanner.found()) {
         show(scanner.push(characters.finish()));
@@ -248,13 +248,13 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
 void Chat::save(const std::string& path) const {
     generator_.model().device().surviving([&] {
         save_session(path, {options_.system, options_.sampler.seed, turns_, first_, ids_}, generator_.model(),
-                     generator_.context(), 0);
+                     generator_.context(), sequence_);
     });
 }
 
 void Chat::load(const std::string& path) {
     SavedChat saved = generator_.model().device().surviving(
-        [&] { return load_session(path, generator_.model(), generator_.context(), 0); });
+        [&] { return load_session(path, generator_.model(), generator_.context(), sequence_); });
     options_.system = std::move(saved.system);
     options_.sampler.seed = saved.seed;
     turns_ = std::move(saved.turns);

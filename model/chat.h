@@ -29,10 +29,11 @@ struct ChatOptions {
 
 class Chat {
 public:
-    // Keeps references: generator and tokenizer outlive the chat. Uses sequence 0 of the generator's
-    // context. Throws unsupported when the vocabulary lacks turn tokens, bad_input when the model
-    // takes no system text.
-    Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options);
+    // Keeps references: generator and tokenizer outlive the chat. Uses this sequence of the
+    // generator's context. Throws unsupported when the vocabulary lacks turn tokens, bad_input when
+    // the model takes no system text.
+    Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options,
+         uint32_t sequence = 0);
 
     // Encodes pictures, which stand in this order before the next question's text; names: one each.
     // Throws bad_input for a model without a picture encoder, and what Vision::encode throws; nothing
@@ -68,7 +69,7 @@ public:
     ChatOptions& options() { return options_; }
     // Tokens of the conversation that are in the context, and how it ended last.
     uint32_t context_used() const {
-        return static_cast<uint32_t>(generator_.context().tokens(0).size());
+        return static_cast<uint32_t>(generator_.context().tokens(sequence_).size());
     }
     EndReason last_end() const { return last_end_; }
     const GenerateStats& stats() const { return generator_.stats(); }
@@ -81,6 +82,7 @@ private:
 
     Generator& generator_;
     const Tokenizer& tokenizer_;
+    uint32_t sequence_;
     ChatOptions options_;
     ChatTemplate template_;
     std::vector<Turn> turns_;

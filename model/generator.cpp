@@ -79,11 +79,12 @@ void Generator::forbid(std::span<const int32_t> ids) {
 
 // Runs what of a sequence's text is in no cache yet. False when it was stopped; the chunks that ran stay.
 bool Generator::prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts,
-                        uint32_t sequence, const Cancelled& cancelled) {
-    const std::vector<int32_t>& text = texts[sequence];
+                        uint32_t prompt, const Cancelled& cancelled) {
+    const GenerateRequest& request = answers[prompt].request;
+    const uint32_t sequence = answers[prompt].sequence;
+    const std::vector<int32_t>& text = texts[prompt];
     const std::vector<int32_t>& held = context_->tokens(sequence);
     const uint32_t all = static_cast<uint32_t>(text.size());
-    const GenerateRequest& request = answers[sequence].request;
     // The last token runs for its logits, or the picture it is of.
     const uint32_t last = all - (text.back() < 0 ? model_.config().mm_tokens_per_image : 1);
     // What another sequence can give of this text, if it is more than this one has.
@@ -107,9 +108,9 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
 
     // Where later texts of this sequence, and those of sequences to come, go on otherwise.
     std::vector<uint32_t> branches(answers.size());
-    branches[sequence] = request.checkpoints ? common(text, request.beginning) : 0;
-    for (uint32_t s = sequence + 1; s < answers.size(); ++s)
-        branches[s] = common(text, texts[s]);
+    branches[prompt] = request.checkpoints ? common(text, request.beginning) : 0;
+    for (uint32_t p = prompt + 1; p < answers.size(); ++p)
+        branches[p] = common(text, texts[p]);
     try {
         while (held.size() < all) {
             const uint32_t done = static_cast<uint32_t>(held.size());
@@ -120,12 +121,14 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
             const std::span<const int32_t> rest = std::span(text).subspan(done);
             const uint32_t count = context_->chunk_at(rest, most);
             context_->prefill(sequence, rest.first(count), done + count == all, cancelled);
-            if (branches[sequence] == held.size())
+            if (branches[prompt] == held.size())
                 context_->keep(sequence);
-            for (uint32_t s = sequence + 1; s < answers.size(); ++s)
-                if (branches[s] == held.size() &&
-                    context_->reach(s, common(texts[s], context_->tokens(s))) < held.size())
-                    context_->fork(sequence, s, branches[s]);
+            for (uint32_t p = prompt + 1; p < answers.size(); ++p) {
+                const uint32_t other = answers[p].sequence;
+                if (branches[p] == held.size() &&
+                    context_->reach(other, common(texts[p], context_->tokens(other))) < held.size())
+                    context_->fork(sequence, other, branches[p]);
+            }
         }
     } catch (const Error& error) {
         if (error.fault() != Fault::cancelled)
@@ -150,12 +153,12 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         text.insert(text.end(), answer.result.ids.begin(), answer.result.ids.end());
     }
     auto begin = std::chrono::steady_clock::now();
-    for (uint32_t s = 0; s < answers.size(); ++s) {
-        if (answers[s].ended)
+    for (uint32_t p = 0; p < answers.size(); ++p) {
+        if (answers[p].ended)
             continue;
-        const bool ran = prefill(answers, texts, s, cancelled);
+        const bool ran = prefill(answers, texts, p, cancelled);
         if (ran && drafter_ && answers.size() == 1)
-            drafter_->read(texts[s], cancelled);
+            drafter_->read(texts[p], cancelled);
         if (ran)
             continue;
         // A stop is an end, not a failure.
@@ -169,41 +172,44 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
 
     begin = std::chrono::steady_clock::now();
     // Takes an id into a prompt's answer, and the sequence out of the batch where the answer ends.
-    const auto take = [&](uint32_t s, int32_t id) {
-        const GenerateRequest& request = answers[s].request;
-        GenerateResult& result = answers[s].result;
+    const auto take = [&](uint32_t p, int32_t id) {
+        const GenerateRequest& request = answers[p].request;
+        GenerateResult& result = answers[p].result;
+        const uint32_t sequence = answers[p].sequence;
         result.ids.push_back(id);
         ++stats_.drawn_tokens;
         const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), id) !=
                           request.stop_ids.end();
         const auto leave = [&](EndReason reason) {
             result.end = reason;
-            answers[s].ended = true;
-            context_->leave(s);
+            answers[p].ended = true;
+            context_->leave(sequence);
         };
         // Before it is told: that may end in an error, after which the other answers go on.
         if (stop)
             leave(EndReason::stop_id);
         else if (request.max_tokens > 0 && result.ids.size() >= request.max_tokens)
             leave(EndReason::max_tokens);
-        else if (context_->tokens(s).size() >= context_->context())
+        else if (context_->tokens(sequence).size() >= context_->context())
             leave(EndReason::context_full);
-        const bool wanted = !on_token || on_token(s, id);
+        const bool wanted = !on_token || on_token(p, id);
         if (!stop && (!wanted || (cancelled && cancelled())))
             leave(EndReason::caller);
     };
-    for (uint32_t s = 0; s < answers.size(); ++s)
-        if (!answers[s].ended)
-            take(s, context_->join(s, answers[s].request.sampler, allowed_, answers[s].request.stop_ids));
+    for (uint32_t p = 0; p < answers.size(); ++p)
+        if (const GenerateRequest& request = answers[p].request; !answers[p].ended)
+            take(p, context_->join(answers[p].sequence, request.sampler, allowed_, request.stop_ids));
+    const uint32_t first = answers.front().sequence;
     DraftLength length(drafts_);
     for (;;) {
         const std::vector<uint32_t> sequences = context_->decoding();
         if (sequences.empty())
             break;
         if (sequences.size() == 1 && drafts_ > 0) {
-            const Answer& answer = answers[sequences.front()];
+            const uint32_t prompt = sequences.front() - first;
+            const Answer& answer = answers[prompt];
             for (const int32_t id : guess_and_step(answer.request, answer.result, length, cancelled)) {
-                take(sequences.front(), id);
+                take(prompt, id);
                 if (context_->decoding().empty())
                     break;  // a stop id: nothing follows it
             }
@@ -212,24 +218,25 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         // Until the first of them has all its tokens.
         uint32_t expected = UINT32_MAX;
         for (const uint32_t s : sequences)
-            if (const uint32_t most = answers[s].request.max_tokens; most > 0)
+            if (const uint32_t most = answers[s - first].request.max_tokens; most > 0)
                 expected =
-                    std::min(expected, most - static_cast<uint32_t>(answers[s].result.ids.size()));
+                    std::min(expected, most - static_cast<uint32_t>(answers[s - first].result.ids.size()));
         const std::span<const int32_t> drawn = context_->step(expected);
         const std::vector<int32_t> ids(drawn.begin(), drawn.end());
         for (size_t i = 0; i < ids.size(); ++i)
-            take(sequences[i], ids[i]);
+            take(sequences[i] - first, ids[i]);
     }
     stats_.decode_seconds += seconds_since(begin);
 }
 
 std::vector<GenerateResult> Generator::generate(std::span<const GenerateRequest> requests,
-                                                const OnToken& on_token, const Cancelled& cancelled) {
+                                                const OnToken& on_token, const Cancelled& cancelled,
+                                                uint32_t first) {
     stats_ = {};
     Device& device = model_.device();
     std::vector<Answer> answers;
     device.surviving([&] {
-        assert(!requests.empty() && requests.size() <= context_->sequences());
+        assert(!requests.empty() && first + requests.size() <= context_->sequences());
         for (const GenerateRequest& request : requests) {
             if (request.prompt.empty())
                 fail(Fault::bad_input, "The prompt is empty.");
@@ -242,7 +249,7 @@ std::vector<GenerateResult> Generator::generate(std::span<const GenerateRequest>
         if (answers.empty())
             for (const GenerateRequest& request : requests) {
                 stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());
-                answers.push_back({request, {}});
+                answers.push_back({request, first + static_cast<uint32_t>(answers.size()), {}});
             }
         go_on(answers, on_token, cancelled);
     });

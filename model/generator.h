@@ -50,7 +50,7 @@ public:
     // draft: the model that guesses, with the same vocabulary; null: guesses are looked up in the text.
     Generator(Model& model, const ContextOptions& options, Model* draft = nullptr);
 
-    // Answers up to sequences() prompts side by side. Prompt i uses sequence i of the context; the
+    // Answers up to sequences() prompts side by side. Prompt i uses sequence `first` + i of the context; the
     // beginning that it shares with what that sequence, or another one, holds is not run again, and what
     // prompts of one call begin with runs, and takes memory in global layers, once.
     // on_token(i, id) is called for every id as it is drawn; answering false ends prompt i.
@@ -63,7 +63,7 @@ public:
     std::vector<GenerateResult> generate(
         std::span<const GenerateRequest> requests,
         const std::function<bool(uint32_t prompt, int32_t id)>& on_token = {},
-        const Cancelled& cancelled = {});
+        const Cancelled& cancelled = {}, uint32_t first = 0);
 
     // Ids that may never be drawn, from now on: place holders of pictures, padding rows.
     void forbid(std::span<const int32_t> ids);
@@ -76,12 +76,13 @@ private:
     // An answer that goes on.
     struct Answer {
         const GenerateRequest& request;
+        uint32_t sequence;
         GenerateResult result;
         bool ended = false;
     };
     using OnToken = std::function<bool(uint32_t prompt, int32_t id)>;
     bool prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts,
-                 uint32_t sequence, const Cancelled& cancelled);
+                 uint32_t prompt, const Cancelled& cancelled);
     void go_on(std::span<Answer> answers, const OnToken& on_token, const Cancelled& cancelled);
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                         DraftLength& length, const Cancelled& cancelled);

@@ -39,9 +39,9 @@ set_up_and_build() {
     ! wants fuzz || setup+=(--fuzz)
     text=$("$root/cmake/setup.sh" "${setup[@]}") || return
     [[ -z "$text" ]] || mapfile -t arguments <<<"$text"
-    "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines \
-        olivine_microbench -- "${arguments[@]}" ||
-        return
+    "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines olivine_microbench \
+        olivine_shared olivine_static olivine_embed_tests olivine_embed_c99 olivine_embed_static \
+        -- "${arguments[@]}" || return
     if wants sanitizers || wants faults; then
         "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults -- "${arguments[@]}" \
             -DOLIVINE_SANITIZE=ON || return

@@ -30,6 +30,7 @@ lanes=(
     mutations
     lavapipe
     cli
+    embed
     radv
     cpu
 )

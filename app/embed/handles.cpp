@@ -1,0 +1,233 @@
+#include "app/embed/handles.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "app/embed/result.h"
+#include "engine/error.h"
+
+namespace olivine {
+
+std::string& last_error() {
+    thread_local std::string text;
+    return text;
+}
+
+Failure failure_of(std::exception_ptr error) {
+    try {
+        std::rethrow_exception(std::move(error));
+    } catch (const Error& known) {
+        switch (known.fault()) {
+        case Fault::bad_input: return {OLV_BAD_INPUT, known.what()};
+        case Fault::bad_file: return {OLV_BAD_FILE, known.what()};
+        case Fault::unsupported: return {OLV_UNSUPPORTED, known.what()};
+        case Fault::no_device: return {OLV_NO_DEVICE, known.what()};
+        case Fault::out_of_memory: return {OLV_OUT_OF_MEMORY, known.what()};
+        case Fault::device_lost: return {OLV_DEVICE_LOST, known.what()};
+        case Fault::cancelled: return {OLV_CANCELLED, known.what()};
+        case Fault::internal: return {OLV_INTERNAL, known.what()};
+        }
+    } catch (const std::bad_alloc&) {
+        return {OLV_OUT_OF_MEMORY, "The host has no memory left."};
+    } catch (const std::exception& other) {
+        return {OLV_INTERNAL, other.what()};
+    } catch (...) {
+    }
+    return {OLV_INTERNAL, "An error of an unknown kind."};
+}
+
+}  // namespace olivine
+
+using olivine::Fault;
+using olivine::fail;
+
+// ---- devices -----------------------------------------------------------------------------------
+
+olv_device::olv_device(const olv_device_options& options)
+    : log_function(options.log),
+      log_user(options.log_user),
+      slice_seconds((options.slice_us > 0 ? options.slice_us : 1000) * 1e-6),
+      executor(options.work == OLV_TICK) {
+    if (options.work != OLV_TICK && options.work != OLV_WORKER)
+        fail(Fault::bad_input, "olv_device_options.work is %u (OLV_TICK is 0, OLV_WORKER 1).", options.work);
+    olivine::DeviceOptions wanted;
+    if (options.device >= 0)
+        wanted.index = static_cast<uint32_t>(options.device);
+    wanted.memory_budget = options.memory_budget;
+    wanted.precision = olivine::Precision::automatic;
+    if (options.cache_folder)
+        wanted.cache_folder = options.cache_folder;
+    wanted.rebuilt = [this] { log("The device was lost; it has been set up anew and work goes on."); };
+    device.emplace(wanted);
+    bytes_told.budget = device->budget_bytes();
+}
+
+olv_device::~olv_device() { models.clear(); }
+
+bool olv_device::pause() {
+    {
+        const std::lock_guard lock(mutex);
+        bytes_told = {device->bytes_now(), device->bytes_peak(), device->budget_bytes()};
+    }
+    return executor.pause();
+}
+
+olv_device::Bytes olv_device::bytes() {
+    const std::lock_guard lock(mutex);
+    return bytes_told;
+}
+
+void olv_device::log(std::string line) {
+    const std::lock_guard lock(mutex);
+    if (log_function)
+        log_lines.push_back(std::move(line));
+}
+
+void olv_device::tell_log() {
+    std::vector<std::string> lines;
+    {
+        const std::lock_guard lock(mutex);
+        lines.swap(log_lines);
+    }
+    for (const std::string& line : lines)
+        log_function(log_user, line.c_str());
+}
+
+// ---- models ------------------------------------------------------------------------------------
+
+olv_model::olv_model(olv_device& owner, const olv_model_options& options)
+    : device(owner), max_sessions(options.max_sessions > 0 ? options.max_sessions : 4) {
+    if (!options.path)
+        fail(Fault::bad_input, "olv_model_options.path is null.");
+    if (max_sessions > olivine::kMaxSequences)
+        fail(Fault::bad_input, "olv_model_options.max_sessions is %u (at most %u).", max_sessions,
+             olivine::kMaxSequences);
+    context = {.context = options.context,
+               .sequences = max_sessions,
+               .slice_seconds = device.slice_seconds,
+               .chain_seconds = device.slice_seconds};
+    checkpoint = olivine::Checkpoint::open(options.path);
+    tokenizer = checkpoint->gguf() ? olivine::Tokenizer::from_gguf(*checkpoint->gguf())
+                                   : olivine::Tokenizer::open(checkpoint->path());
+}
+
+olv_model::~olv_model() {
+    sessions.clear();
+    device.executor.stop(this);
+    device.executor.hold_for([&] {  // jobs of other models
+        generator.reset();
+        model.reset();
+    });
+}
+
+void olv_model::load() {
+    try {
+        olivine::ModelOptions options;
+        options.context = context;
+        options.progress = [this](uint64_t done, uint64_t total) {
+            {
+                const std::lock_guard lock(mutex);
+                progress = static_cast<float>(done) / static_cast<float>(total);
+            }
+            return !device.pause();
+        };
+        options.check.emplace();
+        options.check->kv = context.kv;
+        options.check->tell = [this](const olivine::selftest::Findings& findings) {
+            for (const std::string& text : findings.fallbacks)
+                device.log(text + ".");
+        };
+        model = std::make_unique<olivine::Model>(*device.device, *checkpoint, options);
+        generator = std::make_unique<olivine::Generator>(*model, context);
+        const std::lock_guard lock(mutex);
+        state = OLV_READY;
+        progress = 1;
+    } catch (...) {
+        generator.reset();
+        model.reset();
+        const std::lock_guard lock(mutex);
+        state = OLV_FAILED;
+        failure = std::current_exception();
+    }
+}
+
+void olv_model::follow_budget() {
+    std::optional<uint64_t> wanted;
+    {
+        const std::lock_guard lock(device.mutex);
+        wanted.swap(device.budget_wanted);
+    }
+    if (!wanted)
+        return;
+    try {
+        model->set_budget(*wanted);
+    } catch (const olivine::Error& error) {  // the model goes on as before, or says at its next step why not
+        device.log(error.what());
+    }
+}
+
+// ---- sessions ----------------------------------------------------------------------------------
+
+olv_session::olv_session(olv_model& owner, const olv_session_options& given, uint32_t place)
+    : model(owner), sequence(place) {
+    options.sampler = {.temperature = given.temperature,
+                       .top_k = given.top_k,
+                       .top_p = given.top_p,
+                       .min_p = given.min_p,
+                       .repeat_penalty = given.repeat_penalty,
+                       .seed = given.seed};
+    olivine::validate(options.sampler);
+    options.max_tokens = given.max_tokens;
+    if (given.system)
+        options.system = given.system;
+    if (given.stop_count > 0 && !given.stop)
+        fail(Fault::bad_input, "olv_session_options.stop is null, and stop_count is %u.", given.stop_count);
+    for (uint32_t i = 0; i < given.stop_count; ++i)
+        options.stop.push_back(given.stop[i] ? given.stop[i] : "");
+    options.shift = given.forget != 0;
+}
+
+olv_session::~olv_session() {
+    olivine::Executor& executor = model.device.executor;
+    executor.stop(this);
+    executor.hold_for([&] {
+        chat.reset();
+        try {
+            if (model.generator)
+                model.generator->context().rewind(sequence, 0);
+        } catch (const olivine::Error&) {
+            // The device is lost: then nothing is there that could be let go.
+        }
+    });
+}
+
+bool olv_session::stopped() { return model.device.pause() || cancelled; }
+
+void olv_session::push(Event event) {
+    const std::lock_guard lock(mutex);
+    events.push_back(std::move(event));
+}
+
+void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
+    under_way = true;
+    cancelled = false;
+    model.device.executor.add(this, [this, work = std::move(work)] {
+        try {
+            if (!model.generator) {
+                const std::lock_guard lock(model.mutex);
+                std::rethrow_exception(model.failure);
+            }
+            if (cancelled)
+                fail(Fault::cancelled, "It is stopped before it begins.");
+            model.follow_budget();
+            if (!chat)
+                chat = std::make_unique<olivine::Chat>(*model.generator, *model.tokenizer, options, sequence);
+            push(work(*chat));
+        } catch (...) {
+            olivine::Failure failure = olivine::failure_of(std::current_exception());
+            push({.kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)});
+        }
+        model.device.pause();
+    });
+}

@@ -1,0 +1,99 @@
+// What the handles of olivine.h are.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/embed/executor.h"
+#include "app/embed/olivine.h"
+#include "model/chat.h"
+#include "model/checkpoint.h"
+
+struct olv_device {
+    explicit olv_device(const olv_device_options& options);
+    ~olv_device();
+
+    // For jobs, between slices; true: stop. Afterwards `told` is what the device says of itself.
+    bool pause();
+    // A line for the program's log, from any thread; and gives it those that there are.
+    void log(std::string line);
+    void tell_log();
+
+    struct Bytes {
+        uint64_t now = 0, peak = 0, budget = 0;
+    };
+    Bytes bytes();
+
+    olv_log log_function;
+    void* log_user;
+    double slice_seconds;
+    std::optional<olivine::Device> device;
+    std::vector<std::unique_ptr<olv_model>> models;
+
+    std::mutex mutex;  // of what follows
+    std::vector<std::string> log_lines;
+    Bytes bytes_told;
+    std::optional<uint64_t> budget_wanted;  // to be made so between steps
+
+    olivine::Executor executor;  // the last: its jobs use the others
+};
+
+struct olv_model {
+    olv_model(olv_device& owner, const olv_model_options& options);
+    ~olv_model();
+
+    // Jobs.
+    void load();
+    void follow_budget();  // between steps
+
+    olv_device& device;
+    uint32_t max_sessions;
+    olivine::ContextOptions context;
+    std::shared_ptr<olivine::Checkpoint> checkpoint;
+    std::optional<olivine::Tokenizer> tokenizer;
+    std::vector<std::unique_ptr<olv_session>> sessions;
+
+    // Of the jobs' thread.
+    std::unique_ptr<olivine::Model> model;
+    std::unique_ptr<olivine::Generator> generator;
+
+    mutable std::mutex mutex;  // of what follows
+    olv_state state = OLV_LOADING;
+    std::exception_ptr failure;
+    float progress = 0;
+};
+
+struct olv_session {
+    olv_session(olv_model& owner, const olv_session_options& options, uint32_t place);
+    ~olv_session();
+
+    struct Event {
+        olv_event_kind kind{};
+        olv_result result = OLV_OK;
+        olv_end end = OLV_END_MODEL;
+        std::string text;
+        uint32_t prompt_tokens = 0, cached_tokens = 0, drawn_tokens = 0, context_used = 0;
+    };
+    // Queues work of the chat, which ends with a last event: the one that it returns.
+    void queue(std::function<Event(olivine::Chat&)> work);
+    void push(Event event);
+    bool stopped();  // for jobs, between slices
+
+    olv_model& model;
+    uint32_t sequence;  // of the generator's context
+    olivine::ChatOptions options;
+    bool under_way = false;  // a last event is still to be read
+    std::string text;        // of the event that was read last
+    std::atomic<bool> cancelled = false;
+
+    std::unique_ptr<olivine::Chat> chat;  // of the jobs' thread
+
+    std::mutex mutex;
+    std::deque<Event> events;
+};

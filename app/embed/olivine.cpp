@@ -1,0 +1,279 @@
+// The C interface: arguments are checked, errors become codes. What it does is in handles.cpp.
+#include "app/embed/olivine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "app/embed/handles.h"
+#include "app/embed/result.h"
+#include "engine/error.h"
+
+using olivine::Fault;
+using olivine::fail;
+
+namespace {
+
+// The fields of the caller's struct, which may be of an older header; the others as they are.
+template <typename Struct>
+Struct known(const Struct* given, Struct defaults) {
+    if (!given)
+        fail(Fault::bad_input, "The options are null.");
+    if (given->size < sizeof(uint32_t) || given->size > 4096)
+        fail(Fault::bad_input, "A struct says that it has %u bytes: it is not initialised.", given->size);
+    std::memcpy(&defaults, given, std::min<size_t>(given->size, sizeof defaults));
+    defaults.size = sizeof defaults;
+    return defaults;
+}
+
+// Back into the caller's struct, as far as it knows the fields.
+template <typename Struct>
+void give(const Struct& from, Struct* to) {
+    const uint32_t size = to->size;
+    std::memcpy(to, &from, std::min<size_t>(size, sizeof from));
+    to->size = size;
+}
+
+template <typename Handle>
+Handle& there(Handle* handle, const char* what) {
+    if (!handle)
+        fail(Fault::bad_input, "The %s is null.", what);
+    return *handle;
+}
+
+void copy_text(const std::string& from, std::span<char> to) {
+    const size_t count = std::min(from.size(), to.size() - 1);
+    std::copy_n(from.begin(), count, to.begin());
+    to[count] = '\0';
+}
+
+void require_idle(const olv_session& session) {
+    if (session.under_way)
+        fail(Fault::bad_input, "The session is at work: its last event has not been read.");
+}
+
+}  // namespace
+
+extern "C" {
+
+uint32_t olv_version(void) { return OLV_VERSION; }
+
+const char* olv_last_error(void) { return olivine::last_error().c_str(); }
+
+olv_result olv_device_list(olv_device_info* infos, uint32_t* count) {
+    return olivine::guarded([&] {
+        uint32_t& wanted = there(count, "count");
+        const std::vector<olivine::DeviceInfo> list = olivine::list_devices();
+        for (size_t i = 0; infos && i < std::min<size_t>(wanted, list.size()); ++i) {
+            olv_device_info info = known(&infos[i], olv_device_info{});
+            info.usable = list[i].unusable.empty();
+            info.memory_bytes = list[i].memory_bytes;
+            copy_text(list[i].name, info.name);
+            copy_text(list[i].driver, info.driver);
+            copy_text(list[i].unusable, info.why_unusable);
+            give(info, &infos[i]);
+        }
+        wanted = static_cast<uint32_t>(list.size());
+    });
+}
+
+olv_result olv_device_create(const olv_device_options* options, olv_device** device) {
+    return olivine::guarded([&] {
+        olv_device*& made = there(device, "place for the device");
+        made = nullptr;
+        made = new olv_device(known(options, olv_device_options OLV_DEVICE_OPTIONS));
+    });
+}
+
+void olv_device_destroy(olv_device* device) { delete device; }
+
+olv_result olv_tick(olv_device* device, uint32_t budget_us) {
+    return olivine::guarded([&] {
+        there(device, "device").executor.tick(std::chrono::microseconds(budget_us));
+        device->tell_log();
+    });
+}
+
+uint32_t olv_busy(const olv_device* device) { return device && device->executor.busy(); }
+
+olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes) {
+    return olivine::guarded([&] {
+        there(device, "device");
+        const uint64_t wanted = bytes > 0 ? bytes : device->device->info().memory_bytes;
+        const std::lock_guard lock(device->mutex);
+        device->budget_wanted = wanted;
+    });
+}
+
+olv_result olv_device_stats(olv_device* device, olv_stats* stats) {
+    return olivine::guarded([&] {
+        there(device, "device");
+        olv_stats now = known(stats, olv_stats OLV_STATS);
+        const olivine::Executor::Statistics work = device->executor.statistics();
+        const olv_device::Bytes bytes = device->bytes();
+        now.ticks = work.ticks;
+        now.slices = work.slices;
+        now.slice_seconds = work.longest_slice;
+        now.bytes_now = bytes.now;
+        now.bytes_peak = bytes.peak;
+        now.budget = bytes.budget;
+        give(now, stats);
+    });
+}
+
+olv_result olv_model_load(olv_device* device, const olv_model_options* options, olv_model** model) {
+    return olivine::guarded([&] {
+        there(device, "device");
+        olv_model*& made = there(model, "place for the model");
+        made = nullptr;
+        auto owned =
+            std::make_unique<olv_model>(*device, known(options, olv_model_options OLV_MODEL_OPTIONS));
+        device->models.push_back(std::move(owned));
+        made = device->models.back().get();
+        device->executor.add(made, [made] { made->load(); });
+    });
+}
+
+void olv_model_destroy(olv_model* model) {
+    if (model)
+        std::erase_if(model->device.models, [&](const auto& each) { return each.get() == model; });
+}
+
+olv_result olv_model_state(const olv_model* model, olv_state* state, float* progress) {
+    return olivine::guarded([&] {
+        there(model, "model");
+        const std::lock_guard lock(model->mutex);
+        if (state)
+            *state = model->state;
+        if (progress)
+            *progress = model->progress;
+        if (model->failure)
+            std::rethrow_exception(model->failure);
+    });
+}
+
+olv_result olv_count_tokens(const olv_model* model, const char* text, uint32_t* count) {
+    return olivine::guarded([&] {
+        there(model, "model");
+        there(count, "count") =
+            static_cast<uint32_t>(model->tokenizer->encode(&there(text, "text")).size());
+    });
+}
+
+olv_result olv_session_create(olv_model* model, const olv_session_options* options,
+                              olv_session** session) {
+    return olivine::guarded([&] {
+        there(model, "model");
+        olv_session*& made = there(session, "place for the session");
+        made = nullptr;
+        const olv_session_options given = known(options, olv_session_options OLV_SESSION_OPTIONS);
+        uint32_t place = 0;
+        const auto taken = [&](const auto& each) { return each->sequence == place; };
+        while (std::ranges::any_of(model->sessions, taken))
+            ++place;
+        if (place >= model->max_sessions)
+            fail(Fault::bad_input, "The model has its %u sessions (olv_model_options.max_sessions).",
+                 model->max_sessions);
+        model->sessions.push_back(std::make_unique<olv_session>(*model, given, place));
+        made = model->sessions.back().get();
+    });
+}
+
+void olv_session_destroy(olv_session* session) {
+    if (session)
+        std::erase_if(session->model.sessions,
+                      [&](const auto& each) { return each.get() == session; });
+}
+
+olv_result olv_ask(olv_session* session, const char* text) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        session->queue([session, question = std::string(&there(text, "text"))](olivine::Chat& chat) {
+            chat.ask(
+                question,
+                [&](std::string_view some) {
+                    session->push({.kind = OLV_EVENT_TEXT, .text = std::string(some)});
+                    session->model.follow_budget();
+                },
+                [&] { return session->stopped(); });
+            constexpr olv_end ends[] = {OLV_END_MODEL, OLV_END_MAX_TOKENS, OLV_END_CONTEXT_FULL,
+                                        OLV_END_CANCELLED};
+            const olivine::GenerateStats& stats = chat.stats();
+            return olv_session::Event{.kind = OLV_EVENT_DONE,
+                                      .end = ends[static_cast<size_t>(chat.last_end())],
+                                      .text = {},
+                                      .prompt_tokens = stats.prompt_tokens,
+                                      .cached_tokens = stats.cached_tokens,
+                                      .drawn_tokens = stats.drawn_tokens,
+                                      .context_used = chat.context_used()};
+        });
+    });
+}
+
+olv_result olv_cancel(olv_session* session) {
+    return olivine::guarded([&] { there(session, "session").cancelled = true; });
+}
+
+olv_result olv_session_clear(olv_session* session) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        // Nothing to tell: it is in the queue before whatever is asked next.
+        session->model.device.executor.add(session, [session] {
+            if (session->chat)
+                session->chat->clear();
+        });
+    });
+}
+
+olv_result olv_session_save(olv_session* session, const char* path) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        session->queue([to = std::string(&there(path, "path"))](olivine::Chat& chat) {
+            chat.save(to);
+            return olv_session::Event{.kind = OLV_EVENT_DONE, .text = {}};
+        });
+    });
+}
+
+olv_result olv_session_load(olv_session* session, const char* path) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        session->queue([from = std::string(&there(path, "path"))](olivine::Chat& chat) {
+            chat.load(from);
+            return olv_session::Event{
+                .kind = OLV_EVENT_DONE, .text = {}, .context_used = chat.context_used()};
+        });
+    });
+}
+
+olv_result olv_next_event(olv_session* session, olv_event* event) {
+    bool nothing = false;
+    const olv_result result = olivine::guarded([&] {
+        there(session, "session");
+        olv_event told = known(event, olv_event OLV_EVENT);
+        olv_session::Event next;
+        {
+            const std::lock_guard lock(session->mutex);
+            nothing = session->events.empty();
+            if (nothing)
+                return;
+            next = std::move(session->events.front());
+            session->events.pop_front();
+        }
+        session->text = std::move(next.text);
+        if (next.kind != OLV_EVENT_TEXT)
+            session->under_way = false;
+        told.kind = next.kind;
+        told.result = next.result;
+        told.end = next.end;
+        told.text = session->text.c_str();
+        told.prompt_tokens = next.prompt_tokens;
+        told.cached_tokens = next.cached_tokens;
+        told.drawn_tokens = next.drawn_tokens;
+        told.context_used = next.context_used;
+        give(told, event);
+    });
+    return result == OLV_OK && nothing ? OLV_NOTHING : result;
+}
+
+}  // extern "C"

@@ -1,0 +1,223 @@
+/* olivine.h: Gemma 3 and Gemma 2 inside a program that has other things to do. C99.
+ *
+ *     olv_device* device;   olv_model* model;   olv_session* guard;
+ *     olv_device_options options = OLV_DEVICE_OPTIONS;
+ *     olv_device_create(&options, &device);
+ *     olv_model_load(device, &(olv_model_options)OLV_MODEL_OPTIONS, &model);
+ *     olv_session_create(model, &(olv_session_options)OLV_SESSION_OPTIONS, &guard);
+ *     olv_ask(guard, "Who goes there?");
+ *     each frame:  olv_tick(device, 2000);
+ *                  while (olv_next_event(guard, &event) == OLV_OK) ...
+ *
+ * Work. Nothing here waits for the GPU but olv_tick() and the calls that say so. What takes long
+ * (loading, answering) is put into the device's queue and runs, one piece after another, in one of
+ * two ways:
+ *   OLV_TICK    only while the program is in olv_tick(), in slices between which it returns. (The
+ *               library keeps a thread that runs at no other time; it is how work can be left in its
+ *               middle.)
+ *   OLV_WORKER  on a thread of the library, beside the program. olv_tick() then does nothing but
+ *               call the log.
+ * Besides, pipelines are compiled on threads of the library.
+ *
+ * Errors. Functions return OLV_OK or a negative code, and never abort nor let an exception out;
+ * olv_last_error() has the sentence for the code that the calling thread got last. Null handles and
+ * wrong sizes of structs are OLV_BAD_INPUT. Work that fails says so by an event.
+ *
+ * Threads. Calls on one device and what is made from it come from one thread at a time. Handles of
+ * different devices have nothing in common. There is no global state.
+ *
+ * Structs begin with their size, which the initialisers fill in, so that a library that is newer
+ * than the program knows which fields there are. Fields are only ever added, at the end. Zero is
+ * the default of every other field unless it says otherwise. Texts are UTF-8, and copied.
+ */
+#ifndef OLIVINE_H
+#define OLIVINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OLV_API __attribute__((visibility("default")))
+
+/* Of this header: major << 16 | minor << 8 | patch. Libraries of one major version fit programs
+ * that were compiled with an older header of it. */
+#define OLV_VERSION 0x000100u
+OLV_API uint32_t olv_version(void); /* of the library */
+
+typedef enum olv_result {
+    OLV_OK = 0,
+    OLV_NOTHING = 1,        /* there is no event now */
+    OLV_BAD_INPUT = -1,     /* the call: a null handle, a size, a value, an order of calls */
+    OLV_BAD_FILE = -2,      /* a model or saved session is damaged or does not fit */
+    OLV_UNSUPPORTED = -3,   /* well-formed, but we lack it */
+    OLV_NO_DEVICE = -4,     /* no Vulkan loader, driver or suitable device */
+    OLV_OUT_OF_MEMORY = -5, /* of the device, the host or the budget */
+    OLV_DEVICE_LOST = -6,   /* the driver gave the device up, more than twice in ten minutes */
+    OLV_CANCELLED = -7,     /* as was asked */
+    OLV_INTERNAL = -8       /* a driver answered what it must not */
+} olv_result;
+
+/* The sentence for the last error on this thread; "" before the first. Until its next error. */
+OLV_API const char* olv_last_error(void);
+
+typedef struct olv_device olv_device;
+typedef struct olv_model olv_model;
+typedef struct olv_session olv_session;
+
+/* ---- devices -------------------------------------------------------------------------------- */
+
+typedef enum olv_work { OLV_TICK = 0, OLV_WORKER = 1 } olv_work;
+
+/* A line about what goes on: a driver that is not trusted, a device that was lost. Called by
+ * olv_tick(), with OLV_WORKER too, and by nobody else. */
+typedef void (*olv_log)(void* user, const char* line);
+
+typedef struct olv_device_options {
+    uint32_t size;
+    int32_t device;         /* number in olv_device_list(); -1 = the best one */
+    uint64_t memory_budget; /* bytes of device memory, for all models; 0 = what the device has */
+    uint32_t work;          /* olv_work */
+    uint32_t slice_us;      /* what a slice of work is cut to where it can be; 0 = 1000 */
+    const char* cache_folder; /* of compiled pipelines; null = none, and every start compiles */
+    olv_log log;              /* null = none */
+    void* log_user;
+} olv_device_options;
+#define OLV_DEVICE_OPTIONS {sizeof(olv_device_options), -1, 0, OLV_TICK, 0, 0, 0, 0}
+
+typedef struct olv_device_info {
+    uint32_t size;
+    uint32_t usable;       /* 1 or 0 */
+    uint64_t memory_bytes; /* of its largest heap */
+    char name[128];
+    char driver[128];
+    char why_unusable[256];
+} olv_device_info;
+
+/* Fills up to *count infos, whose sizes are set, and sets *count to how many devices there are.
+ * infos may be null. */
+OLV_API olv_result olv_device_list(olv_device_info* infos, uint32_t* count);
+
+OLV_API olv_result olv_device_create(const olv_device_options* options, olv_device** device);
+/* Stops what runs, and destroys its models and sessions with it. Null is fine. */
+OLV_API void olv_device_destroy(olv_device* device);
+
+/* OLV_TICK: goes on with the work for at most so many microseconds and one slice, and returns early
+ * when there is none left. The first slices of a model compile its pipelines and take longer. */
+OLV_API olv_result olv_tick(olv_device* device, uint32_t budget_us);
+/* 1 while work is queued or under way. */
+OLV_API uint32_t olv_busy(const olv_device* device);
+
+/* From now on all of the device's memory is within so many bytes (0 = what the device has): weights
+ * leave the device, or come back, with the next work, and answers go on with the same words. When
+ * even streamed weights do not fit, the log says so and nothing changes. */
+OLV_API olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes);
+
+typedef struct olv_stats {
+    uint32_t size;
+    uint32_t ticks;        /* so far */
+    uint64_t bytes_now;    /* device memory */
+    uint64_t bytes_peak;
+    uint64_t budget;
+    uint64_t slices;       /* of work, so far */
+    double slice_seconds;  /* the longest of them since the last olv_device_stats() */
+} olv_stats;
+#define OLV_STATS {sizeof(olv_stats), 0, 0, 0, 0, 0, 0}
+OLV_API olv_result olv_device_stats(olv_device* device, olv_stats* stats);
+
+/* ---- models --------------------------------------------------------------------------------- */
+
+typedef struct olv_model_options {
+    uint32_t size;
+    uint32_t max_sessions; /* 1 to 16; 0 = 4. Each has keys and values of its own */
+    const char* path;      /* a folder, or a .gguf file */
+    uint32_t context;      /* positions of a session; 0 = min(the model's, 8192) */
+} olv_model_options;
+#define OLV_MODEL_OPTIONS {sizeof(olv_model_options), 0, 0, 0}
+
+/* Opens the files, whose damage shows at once, and queues the loading. */
+OLV_API olv_result olv_model_load(olv_device* device, const olv_model_options* options,
+                                  olv_model** model);
+/* Stops what runs with it, and destroys its sessions. Null is fine. */
+OLV_API void olv_model_destroy(olv_model* model);
+
+typedef enum olv_state {
+    OLV_LOADING = 0,
+    OLV_READY = 1,
+    OLV_FAILED = 2 /* olv_model_state() returns why */
+} olv_state;
+/* How far loading is; OLV_OK unless it failed. progress: 0 to 1; may be null, as may state. */
+OLV_API olv_result olv_model_state(const olv_model* model, olv_state* state, float* progress);
+
+/* Tokens of a text, as part of a question. Needs no device. */
+OLV_API olv_result olv_count_tokens(const olv_model* model, const char* text, uint32_t* count);
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+typedef struct olv_session_options {
+    uint32_t size;
+    uint32_t max_tokens;   /* of an answer; 0 = until the model ends it or the context is full */
+    const char* system;    /* what the model is told at first; null = nothing. Sessions that begin
+                              with the same text have it on the device once */
+    float temperature;     /* 0 = the likeliest token each time */
+    uint32_t top_k;        /* 0 = all */
+    float top_p;           /* 1 = all */
+    float min_p;           /* 0 = all */
+    float repeat_penalty;  /* 1 = none */
+    uint32_t forget;       /* 1: a full context drops the oldest turns; 0: it ends the answer */
+    uint64_t seed;         /* the same seed, questions and options give the same answers */
+    const char* const* stop; /* texts that end an answer */
+    uint32_t stop_count;
+} olv_session_options;
+#define OLV_SESSION_OPTIONS {sizeof(olv_session_options), 0, 0, 1.0f, 64, 0.95f, 0, 1, 0, 0, 0, 0}
+
+OLV_API olv_result olv_session_create(olv_model* model, const olv_session_options* options,
+                                      olv_session** session);
+/* Stops what it says. Null is fine. */
+OLV_API void olv_session_destroy(olv_session* session);
+
+/* Queues a question. OLV_BAD_INPUT while another one is under way. */
+OLV_API olv_result olv_ask(olv_session* session, const char* text);
+/* Ends the answer within a slice; what was said so far stays part of the conversation. */
+OLV_API olv_result olv_cancel(olv_session* session);
+/* A fresh conversation. OLV_BAD_INPUT while a question is under way. */
+OLV_API olv_result olv_session_clear(olv_session* session);
+
+/* The conversation in a file, keys and values included, and back. Queued like a question; an
+ * OLV_EVENT_DONE or OLV_EVENT_ERROR follows. */
+OLV_API olv_result olv_session_save(olv_session* session, const char* path);
+OLV_API olv_result olv_session_load(olv_session* session, const char* path);
+
+typedef enum olv_event_kind {
+    OLV_EVENT_TEXT = 0,  /* text: some more of the answer, whole characters */
+    OLV_EVENT_DONE = 1,  /* the answer, or what else was queued, has ended: end */
+    OLV_EVENT_ERROR = 2  /* it failed: result, text; the conversation is as before */
+} olv_event_kind;
+
+typedef enum olv_end {
+    OLV_END_MODEL = 0,        /* the model, or a stop text */
+    OLV_END_MAX_TOKENS = 1,
+    OLV_END_CONTEXT_FULL = 2,
+    OLV_END_CANCELLED = 3
+} olv_end;
+
+typedef struct olv_event {
+    uint32_t size;
+    int32_t kind;     /* olv_event_kind */
+    int32_t result;   /* olv_result, of an error */
+    int32_t end;      /* olv_end, of an answer that is done */
+    const char* text; /* until the session's next call */
+    uint32_t prompt_tokens, cached_tokens, drawn_tokens; /* of an answer that is done */
+    uint32_t context_used;                               /* positions */
+} olv_event;
+#define OLV_EVENT {sizeof(olv_event), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* The session's next event: OLV_OK, or OLV_NOTHING. */
+OLV_API olv_result olv_next_event(olv_session* session, olv_event* event);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# libolivine: its tests, a program in C99 and one in Python, what it exports, and both libraries as they
+# are installed: embed.sh [BIN]
+# shellcheck source=tests/matrix/common.inc
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
+use_lavapipe 256
+build=$(dirname "$bin")
+library="$build/lib/libolivine.so"
+model="$root/assets/pebble"
+run_tests "$bin/olivine_embed_tests" ""
+
+expect() {  # what, command...
+    local what=$1
+    shift
+    echo "== $what"
+    local code=0
+    ("$@") 2>&1 || code=$?
+    if ((code == 0)); then passed=$((passed + 1)); else broken "$what: exit code $code"; fi
+}
+expect "a program in C99" "$bin/olivine_embed_c99" "$model"
+expect "the same with the static library" "$bin/olivine_embed_static" "$model"
+expect "a script in Python" python3 "$root/tests/embed/talk.py" "$library" "$model" "Tell me a story."
+
+same_symbols() {
+    diff <(nm -D --defined-only "$library" | awk '{ print $3 }' | sort) "$root/tests/embed/exported.txt"
+}
+expect "what it exports" same_symbols
+
+# As others find it: with pkg-config and with CMake, from a folder that knows nothing of this one.
+prefix="$scratch/prefix"
+installed() {
+    cmake --install "$build" --prefix "$prefix" >"$scratch/install.log" || return
+    local folder
+    folder=$(dirname "$(find "$prefix" -name olivine.pc)")
+    mkdir "$scratch/program" && cp "$root/tests/embed/c99.c" "$scratch/program/" || return
+    cd "$scratch/program" || return
+    export PKG_CONFIG_PATH="$folder" LD_LIBRARY_PATH="${folder%/pkgconfig}"
+    # shellcheck disable=SC2046
+    cc -std=c99 c99.c -o shared $(pkg-config --cflags --libs olivine) && ./shared "$model"
+}
+expect "with pkg-config" installed
+with_cmake() {
+    cd "$scratch/program" || return
+    cat >CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(program LANGUAGES C CXX)
+find_package(olivine 0.1 REQUIRED)
+foreach(kind shared static)
+  add_executable(with_${kind} c99.c)
+  target_link_libraries(with_${kind} olivine::${kind})
+endforeach()
+END
+    cmake -S . -B build -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/cmake.log" &&
+        cmake --build build >>"$scratch/cmake.log" &&
+        ./build/with_shared "$model" && ./build/with_static "$model"
+}
+expect "with CMake" with_cmake
+finish
