@@ -141,7 +141,7 @@ void Matrix::enter_device(Uploader& uploader, size_t piece, bool keep_image) {
         const std::span<const std::byte> part =
             std::span(storage.image)
                 .subspan(done, std::min(kBatchBytes, storage.image.size() - done));
-        std::ranges::copy(part, uploader.stage(buffer->slice(done, part.size())).begin());
+        std::memcpy(uploader.stage(buffer->slice(done, part.size())).data(), part.data(), part.size());
     }
     uploader.flush();
     storage.buffer = std::move(buffer);
@@ -261,7 +261,7 @@ private:
                              : std::span(storage_->image).subspan(at, rows.size());
         const uint32_t n = piece_->layout.interleave;
         if (n == 1) {
-            std::copy(rows.begin(), rows.end(), to.begin());
+            std::memcpy(to.data(), rows.data(), rows.size());
             return;
         }
         constexpr uint64_t kWord = 4;

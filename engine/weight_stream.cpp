@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <numeric>
 #include <string>
 
@@ -94,7 +95,8 @@ bool WeightStream::fetch(const WeightGroup& group) {
     const double begin = trace ? trace->now() : 0;
     slot.holds = nullptr;  // if a copy fails
     for (const Copy& part : copies_[group.index]) {
-        std::ranges::copy(part.from, uploader_.stage(part.to, slot.last_reader).begin());
+        const std::span<std::byte> to = uploader_.stage(part.to, slot.last_reader);
+        std::memcpy(to.data(), part.from.data(), to.size());  // std::copy goes byte by byte here
         bytes_copied_ += part.from.size();
     }
     groups_[group.index].copy = uploader_.submit();
