@@ -1,8 +1,8 @@
 #include "engine/device.h"
 
 #include <algorithm>
-#include <cinttypes>
 #include <array>
+#include <cinttypes>
 #include <cstdlib>
 #include <system_error>
 #include <utility>

@@ -1,6 +1,7 @@
 #include "app/cli/conversation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "app/cli/output.h"
 #include "app/cli/pictures.h"
@@ -58,7 +59,8 @@ void Conversation::report() {
                     "tokens/s, context %u of %u",
                     stats.prompt_tokens, stats.cached_tokens,
                     stats.prefill_seconds,
-                    std::exchange(loading_, false) ? " with reading the model" : "", per_second(run, stats.prefill_seconds), stats.drawn_tokens,
+                    std::exchange(loading_, false) ? " with reading the model" : "",
+                    per_second(run, stats.prefill_seconds), stats.drawn_tokens,
                     per_second(steps, stats.decode_seconds), chat_.context_used(), context));
     if (stats.drafted_tokens > 0)
         note(format_text("%u tokens guessed, %u of them right", stats.drafted_tokens, stats.accepted_tokens));
