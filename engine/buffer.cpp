@@ -56,13 +56,72 @@ VmaAllocationCreateInfo allocation_info(const Capabilities& device, HostAccess a
     return info;
 }
 
+// Mapped where that is asked for and coherent. After a failure `made` is as it was.
+VkResult make(Device::Impl& device, const VkBufferCreateInfo& wanted,
+              const VmaAllocationCreateInfo& info, Buffer::Impl& made) {
+    VmaAllocationInfo got{};
+    VkBuffer buffer{};
+    VmaAllocation allocation{};
+    const VkResult result =
+        vmaCreateBuffer(device.allocator, &wanted, &info, &buffer, &allocation, &got);
+    if (result < 0)
+        return result;
+    made.buffer = buffer;
+    made.allocation = allocation;
+    VkMemoryPropertyFlags memory = 0;
+    vmaGetAllocationMemoryProperties(device.allocator, allocation, &memory);
+    if (memory & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+        made.mapped = static_cast<std::byte*>(got.pMappedData);
+    return result;
+}
+
+// The same with memory that the host gives.
+VkResult make_in_host_memory(Device::Impl& device, const VkBufferCreateInfo& wanted,
+                             const VmaAllocationCreateInfo& info, Buffer::Impl& made) {
+    HostMemoryRequest request;
+    VkResult result =
+        vmaFindMemoryTypeIndexForBufferInfo(device.allocator, &wanted, &info, &request.memory_type);
+    if (result < 0)
+        return result;
+    VkBuffer buffer{};
+    result = vkCreateBuffer(device.device, &wanted, nullptr, &buffer);
+    if (result < 0)
+        return result;
+    made.buffer = buffer;
+    VkMemoryRequirements needs{};
+    vkGetBufferMemoryRequirements(device.device, buffer, &needs);
+    const VkPhysicalDeviceMemoryProperties* memory{};
+    vmaGetMemoryProperties(device.allocator, &memory);
+    constexpr VkMemoryPropertyFlags kMappable =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    request.bytes = needs.size;
+    request.alignment = needs.alignment;
+    request.mapped = (info.flags & VMA_ALLOCATION_CREATE_MAPPED_BIT) &&
+                     (memory->memoryTypes[request.memory_type].propertyFlags & kMappable) == kMappable;
+    request.address = device.info.capabilities.addresses;
+    HostMemory given;
+    if (!device.allocate(request, given))
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    made.host = given;
+    if (!given.memory || given.offset % needs.alignment != 0 || (request.mapped && !given.mapped))
+        fail(Fault::bad_input,
+             "The host's allocation of %" PRIu64 " bytes is not what was asked for: its memory is %s, "
+             "its offset %" PRIu64 " (a multiple of %" PRIu64 "), its address %s.",
+             needs.size, given.memory ? "there" : "null", given.offset, needs.alignment,
+             given.mapped ? "there" : "null");
+    made.mapped = request.mapped ? static_cast<std::byte*>(given.mapped) : nullptr;
+    return vkBindBufferMemory(device.device, buffer, given.memory, given.offset);
+}
+
 }  // namespace
 
 Buffer::Impl::~Impl() {
     if (buffer) {
         // When an error ends an upload or a pass early, what was submitted before still runs.
         device->impl().settle();
-        vmaDestroyBuffer(device->impl().allocator, buffer, allocation);
+        vmaDestroyBuffer(device->impl().allocator, buffer, allocation);  // which may be null
+        if (host.memory)
+            device->impl().free(host);
     }
     give_back(device->impl(), arena, bytes);
 }
@@ -93,30 +152,23 @@ Buffer::Buffer(Device& device, Arena arena, uint64_t bytes, HostAccess access, C
         buffer_info.pQueueFamilyIndices = families.data();
     }
     const VmaAllocationCreateInfo info = allocation_info(device.capabilities(), access);
-    VmaAllocationInfo got{};
-    VkBuffer buffer{};  // not for ~Impl to see after a failure, which leaves it undefined
-    VmaAllocation allocation{};
-    const VkResult result = vmaCreateBuffer(device.impl().allocator, &buffer_info, &info, &buffer,
-                                            &allocation, &got);
+    const VkResult result = device.impl().allocate
+                                ? make_in_host_memory(device.impl(), buffer_info, info, *impl_)
+                                : make(device.impl(), buffer_info, info, *impl_);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
         fail(Fault::out_of_memory,
-             "The driver refuses a buffer of %" PRIu64 " bytes (%" PRIu64
+             "%s refuses a buffer of %" PRIu64 " bytes (%" PRIu64
              " bytes are in use, the budget is %" PRIu64 ").",
-             bytes, device.bytes_now() - bytes, device.budget_bytes());
+             device.impl().allocate ? "The host" : "The driver", bytes, device.bytes_now() - bytes,
+             device.budget_bytes());
     check_result(result, "vmaCreateBuffer");
-    impl_->buffer = buffer;
-    impl_->allocation = allocation;
     ++device.counters().allocations;
     if (device.capabilities().addresses) {
         const VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
-                                                nullptr, buffer};
+                                                nullptr, impl_->buffer};
         impl_->address = vkGetBufferDeviceAddress(device.impl().device, &address);
     }
 
-    VkMemoryPropertyFlags memory = 0;
-    vmaGetAllocationMemoryProperties(device.impl().allocator, impl_->allocation, &memory);
-    if (memory & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
-        impl_->mapped = static_cast<std::byte*>(got.pMappedData);
     if (contents == Contents::undefined)
         return;
     if (impl_->mapped) {
@@ -177,6 +229,7 @@ bool all_mapped(std::span<const Slice> slices) {
 
 void write(Device& device, std::span<const Slice> to, std::span<const std::byte> from) {
     assert(sum_of(to) == from.size());
+    device.counters().bytes_written += from.size();
     if (all_mapped(to)) {
         for (const Slice& slice : to) {
             std::memcpy(slice.buffer->mapped() + slice.offset, from.data(), slice.bytes);
@@ -200,6 +253,7 @@ void write(Device& device, std::span<const Slice> to, std::span<const std::byte>
 
 void read(Device& device, std::span<const Slice> from, std::span<std::byte> to) {
     assert(sum_of(from) == to.size());
+    device.counters().bytes_read += to.size();
     if (all_mapped(from)) {
         for (const Slice& slice : from) {
             std::memcpy(to.data(), slice.buffer->mapped() + slice.offset, slice.bytes);

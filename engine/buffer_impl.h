@@ -3,6 +3,7 @@
 #include <vulkan/vulkan.h>
 
 #include "engine/buffer.h"
+#include "engine/host_device.h"
 
 VK_DEFINE_HANDLE(VmaAllocation)
 
@@ -13,7 +14,8 @@ struct Buffer::Impl {
     Arena arena{};
     uint64_t bytes{};
     VkBuffer buffer{};
-    VmaAllocation allocation{};
+    VmaAllocation allocation{};  // or
+    HostMemory host{};
     std::byte* mapped{};
     VkDeviceAddress address{};  // where shaders read it, on devices with Capabilities::addresses
     ~Impl();

@@ -60,6 +60,14 @@ uint32_t pick(const std::vector<DeviceInfo>& devices, const DeviceOptions& optio
          found.c_str());
 }
 
+// Of those that the device has enabled, as the options say.
+void choose_rungs(Device::Impl& impl) {
+    RungSet& enabled = impl.info.capabilities.enabled;
+    enabled = enabled.without(disabled_rungs(impl.options));
+    if (impl.options.precision == Precision::f32 || impl.options.deterministic)
+        enabled = enabled.up_to(Rung::storage16);
+}
+
 // Makes the instance, and finds the device of impl.info.index in it.
 void open_physical(Device::Impl& impl) {
     impl.instance = create_instance(impl.options.validation, &impl, &impl.messenger);
@@ -153,12 +161,6 @@ void create_device(Device::Impl& impl) {
     impl.owns_device = true;
     vkGetDeviceQueue(impl.device, impl.compute.family, 0, &impl.compute.queue);
     vkGetDeviceQueue(impl.device, impl.copies.family, copies.index, &impl.copies.queue);
-    if (caps.conditional) {
-        impl.begin_conditional = reinterpret_cast<PFN_vkCmdBeginConditionalRenderingEXT>(
-            vkGetDeviceProcAddr(device, "vkCmdBeginConditionalRenderingEXT"));
-        impl.end_conditional = reinterpret_cast<PFN_vkCmdEndConditionalRenderingEXT>(
-            vkGetDeviceProcAddr(device, "vkCmdEndConditionalRenderingEXT"));
-    }
 }
 
 // Of a submission that waits for a value of the queue's timeline, or signals it.
@@ -194,6 +196,12 @@ void complete(Device::Impl& impl) {
         impl.budget = UINT64_MAX;  // of memory that is only counted
         return;
     }
+    if (impl.info.capabilities.conditional) {
+        impl.begin_conditional = reinterpret_cast<PFN_vkCmdBeginConditionalRenderingEXT>(
+            vkGetDeviceProcAddr(impl.device, "vkCmdBeginConditionalRenderingEXT"));
+        impl.end_conditional = reinterpret_cast<PFN_vkCmdEndConditionalRenderingEXT>(
+            vkGetDeviceProcAddr(impl.device, "vkCmdEndConditionalRenderingEXT"));
+    }
     VmaVulkanFunctions functions{};
     functions.vkGetInstanceProcAddr = vkGetInstanceProcAddr;
     functions.vkGetDeviceProcAddr = vkGetDeviceProcAddr;
@@ -203,6 +211,9 @@ void complete(Device::Impl& impl) {
     allocator.instance = impl.instance;
     allocator.pVulkanFunctions = &functions;
     allocator.vulkanApiVersion = VK_API_VERSION_1_3;
+    // It takes memory in blocks and keeps an empty one, which is memory that nobody has. Buffers of half a
+    // block and more have memory of their own.
+    allocator.preferredLargeHeapBlockSize = uint64_t{32} << 20;
     if (impl.info.capabilities.addresses)
         allocator.flags = VMA_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT;
     VK(vmaCreateAllocator(&allocator, &impl.allocator));
@@ -267,6 +278,8 @@ void Workers::loop() {
 
 void Device::Impl::close() {
     workers.reset();
+    if (device && !owns_device)
+        settle();
     if (device && owns_device && compute.last_value + copies.last_value > 0)
         vkDeviceWaitIdle(device);  // a lost device answers at once; there is nobody to tell
     pipeline_cache = {};
@@ -409,7 +422,6 @@ void Device::Impl::drain() {
 Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
     impl_->options = options;
     impl_->options.validation = wants_validation(options);
-    const RungSet disabled = disabled_rungs(options);
     const std::vector<DeviceInfo> devices = list_devices();
     const uint32_t index = pick(devices, options);
     impl_->info = devices[index];
@@ -424,9 +436,7 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>()) {
         caps.software = caps.shared_memory = caps.addresses = false;
         caps.enabled = caps.available;
     }
-    caps.enabled = caps.enabled.without(disabled);
-    if (options.precision == Precision::f32 || options.deterministic)
-        caps.enabled = caps.enabled.up_to(Rung::storage16);
+    choose_rungs(*impl_);
     create_device(*impl_);
     complete(*impl_);
 }
@@ -443,19 +453,16 @@ Device::Device(const HostDevice& host, const DeviceOptions& options)
     }
     impl_->lock = host.lock;
     impl_->unlock = host.unlock;
+    impl_->allocate = host.allocate;
+    impl_->free = host.free;
+    if (!host.allocate != !host.free)
+        fail(Fault::bad_input, "The host gives one of allocate and free; they are given together.");
     fill_info(host.physical_device, host.instance, 0, impl_->info);
-    impl_->info.copy_queue.reset();  // the host hands over one queue
     if (!impl_->info.unusable.empty())
         fail(Fault::unsupported, "The host's device, %s, cannot be used: %s.",
              impl_->info.name.c_str(), impl_->info.unusable.c_str());
-    Capabilities& caps = impl_->info.capabilities;
-    caps.subgroup_size_pinned = caps.subgroup_size_pinned && host.subgroup_size_control;
-    caps.addresses = caps.conditional = false;  // which the host may not have enabled
-    caps.timestamp_bits = timestamp_bits(host.physical_device, host.queue_family);
-    RungSet enabled;
-    enabled.set(Rung::subgroup, caps.enabled.has(Rung::subgroup));
-    enabled.set(Rung::storage16, caps.enabled.has(Rung::storage16) && host.storage_buffer_16bit);
-    caps.enabled = enabled.without(disabled_rungs(options));
+    restrict_to_host(host, impl_->info);
+    choose_rungs(*impl_);
     complete(*impl_);
 }
 

@@ -97,6 +97,8 @@ struct Device::Impl {
     PFN_vkCmdBeginConditionalRenderingEXT begin_conditional{};  // with Capabilities::conditional
     PFN_vkCmdEndConditionalRenderingEXT end_conditional{};
     std::function<void()> lock, unlock;
+    std::function<bool(const HostMemoryRequest&, HostMemory&)> allocate;  // a host's; else VMA does
+    std::function<void(const HostMemory&)> free;
     bool owns_device = false;
     VmaAllocator allocator{};
     std::atomic<uint64_t> messages{0};
@@ -157,10 +159,12 @@ private:
 
 // engine/probe.cpp
 void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, DeviceInfo& info);
-// Bits of a queue family's timestamps that count; 0 = it has none.
-uint32_t timestamp_bits(VkPhysicalDevice physical, uint32_t family);
 VkInstance create_instance(bool validation, Device::Impl* messages_to,
                            VkDebugUtilsMessengerEXT* messenger);
+
+// engine/host_device.cpp. Takes from the capabilities what the host has not enabled. Throws unsupported for
+// what we need, naming it, and bad_input for a queue family that there is not.
+void restrict_to_host(const HostDevice& host, DeviceInfo& info);
 
 // engine/pipeline_statistics.cpp. Asks for the values of a pipeline and keeps them; `statistics` says
 // which pipeline it is.

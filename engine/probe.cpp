@@ -385,14 +385,6 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
         caps.enabled = caps.enabled.up_to(Rung::subgroup);
 }
 
-uint32_t timestamp_bits(VkPhysicalDevice physical, uint32_t family) {
-    uint32_t families = 0;
-    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, nullptr);
-    std::vector<VkQueueFamilyProperties> queues(families);
-    vkGetPhysicalDeviceQueueFamilyProperties(physical, &families, queues.data());
-    return family < families ? queues[family].timestampValidBits : 0;
-}
-
 std::vector<DeviceInfo> list_devices() {
     Device::Impl owner;  // destroys the instance
     try {

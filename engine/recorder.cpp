@@ -146,6 +146,8 @@ void Plan::Impl::tell(double waited_since) const {
 
 uint64_t Plan::submit(uint32_t times) {
     assert(!impl_->streams);
+    if (const auto& before = impl_->device->impl().options.before_slice)
+        before();
     const std::shared_ptr<Trace>& trace = impl_->trace;
     const double begin = trace ? trace->now() : 0;
     impl_->last_value = impl_->device->impl().submit(impl_->slices, times);
@@ -156,11 +158,16 @@ uint64_t Plan::submit(uint32_t times) {
 
 void Plan::run(const std::function<bool()>& cancelled) {
     Device::Impl& device = impl_->device->impl();
+    const std::function<void()>& before_slice = device.options.before_slice;
     const double begin = impl_->trace ? impl_->trace->now() : 0;
     using Clock = std::chrono::steady_clock;
-    uint64_t previous = 0;
-    Clock::time_point done = Clock::now(), submitted = done, submitted_before = done;
-    bool copied = false;  // since `previous` was submitted
+    struct Flight {
+        uint64_t value = 0;  // 0: none
+        Clock::time_point submitted;
+    };
+    Flight flight;
+    Clock::time_point done = Clock::now();
+    bool copied = false;  // since the one in flight was submitted
     impl_->slice_seconds.clear();
     const auto bring = [&](auto call) {
         try {
@@ -170,10 +177,10 @@ void Plan::run(const std::function<bool()>& cancelled) {
             throw;
         }
     };
-    const auto wait = [&] {
-        const bool over = copied && device.has_passed(previous);
-        device.wait(previous);
-        const Clock::time_point now = Clock::now(), began = std::max(done, submitted_before);
+    const auto land = [&](const Flight& which) {
+        const bool over = copied && device.has_passed(which.value);
+        device.wait(which.value);
+        const Clock::time_point now = Clock::now(), began = std::max(done, which.submitted);
         impl_->slice_seconds.push_back(over ? 0
                                             : std::chrono::duration<double>(now - began).count());
         done = now;
@@ -182,23 +189,27 @@ void Plan::run(const std::function<bool()>& cancelled) {
         const WeightGroup* group = impl_->groups[i];
         if (group && bring([&] { return group->source->fetch(*group); }))
             copied = true;
-        submitted_before = std::exchange(submitted, Clock::now());
-        const uint64_t value = device.submit({impl_->slices[i]}, 1, group ? group->copy : 0);
-        impl_->last_value = value;
-        if (group)
-            group->source->used(*group, value);
-        if (previous)
-            wait();
-        previous = value;
+        if (before_slice) {
+            if (flight.value)
+                land(std::exchange(flight, {}));
+            before_slice();
+        }
         if (cancelled && cancelled()) {
-            device.wait(value);
+            device.wait(impl_->last_value);
             fail(Fault::cancelled, "The work is stopped on request.");
         }
-        const WeightGroup* next = impl_->group_after(i);
-        copied = next && bring([&] { return next->source->prefetch(*next, group); });
+        Flight next{.submitted = Clock::now()};
+        next.value = device.submit({impl_->slices[i]}, 1, group ? group->copy : 0);
+        impl_->last_value = next.value;
+        if (group)
+            group->source->used(*group, next.value);
+        if (flight.value)
+            land(flight);
+        flight = next;
+        const WeightGroup* coming = impl_->group_after(i);
+        copied = coming && bring([&] { return coming->source->prefetch(*coming, group); });
     }
-    submitted_before = submitted;
-    wait();
+    land(flight);
     if (impl_->trace)
         impl_->tell(begin);
 }
@@ -547,6 +558,9 @@ Plan Recorder::finish() {
         case Command::dispatch:
         case Command::dispatch_indirect: {
             Pipeline::Impl& pipeline = *command.pipeline;
+            const auto& beside = device_.impl().options.beside;
+            if (beside && pipeline.compiled.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+                beside([&] { pipeline.compiled.wait(); });
             pipeline.compiled.get();
             uint64_t bytes = 0;
             std::array<std::byte, 128> push = command.params;

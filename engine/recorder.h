@@ -53,7 +53,8 @@ public:
     // Not for a plan that needs weight groups.
     uint64_t submit(uint32_t times = 1);
     // Submits slice by slice and waits for the end; between slices, at most one ahead of the
-    // device, asks `cancelled` and throws `cancelled` when it answers yes. A slice that needs a
+    // device (none with DeviceOptions::before_slice), asks `cancelled` and throws `cancelled` when it
+    // answers yes. A slice that needs a
     // weight group is submitted when the group is in its place; while it runs, the next group of
     // the plan is brought, at the end the first one for the next run. Throws what bringing it
     // throws, too; then nothing of the plan runs any more.

@@ -69,6 +69,7 @@ void Uploader::reserve(uint64_t bytes) {
 
 std::span<std::byte> Uploader::stage(const Slice& to, uint64_t after) {
     submit();
+    device_.counters().bytes_written += to.bytes;
     if (std::byte* mapped = to.buffer->mapped()) {
         device_.impl().wait(after);
         return {mapped + to.offset, to.bytes};

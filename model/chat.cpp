@@ -107,6 +107,10 @@ void Chat::attach(std::span<const Picture> pictures, std::span<const std::string
     }
 }
 
+void Chat::attach(const DevicePicture& picture, const std::string& name, const EncodeOptions& options) {
+    attached_.push_back({name, {generator_.model().encode(picture, options)}});
+}
+
 Message Chat::message(const Turn& turn) const {
     Message question{Message::Role::user, turn.user};
     for (const AttachedPicture& picture : turn.pictures) {
@@ -222,6 +226,8 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
         if (template_.is_stop(id))
             return true;
         turn.answer_ids.push_back(id);
+        if (options_.on_token)
+            options_.on_token(id);
         show(scanner.push(characters.push(tokenizer_.bytes(id))));
         return !scanner.found();
     };

@@ -25,6 +25,7 @@ struct ChatOptions {
     // text: as many as leave a quarter of it free. Otherwise the answer ends, and the next question
     // is refused.
     bool shift = false;
+    std::function<void(int32_t id)> on_token;  // told of the ids of answers, before their text
 };
 
 class Chat {
@@ -40,8 +41,10 @@ public:
     // is attached then.
     void attach(std::span<const Picture> pictures, std::span<const std::string> names,
                 const EncodeOptions& options = {});
+    void attach(const DevicePicture& picture, const std::string& name, const EncodeOptions& options = {});
     // What is attached and not yet asked about.
     const std::vector<AttachedPicture>& attached() const { return attached_; }
+    void detach() { attached_.clear(); }
 
     // Asks and streams the answer: on_text gets whole UTF-8 characters. `cancelled` stops the answer
     // within a slice; what was said stays in the conversation. Throws bad_input when the

@@ -514,13 +514,13 @@ void Context::set_running() {
     write(model_.device(), running_.slice(), std::as_bytes(std::span(&kRunning, 1)));
 }
 
-std::span<const int32_t> Context::step(uint32_t expected) {
+std::span<const int32_t> Context::step(uint32_t expected, const Cancelled& cancelled) {
     assert(!decoding_.empty() && expected > 0);
     for (const Decoding& each : decoding_)
         if (held_[each.sequence].size() >= context())
             fail(Fault::bad_input, "The context is full: it holds %u tokens.", context());
     if (ahead_.empty())
-        run_chain(expected);
+        run_chain(expected, cancelled);
     drawn_.clear();
     try {
         for (const Decoding& each : decoding_)
@@ -541,7 +541,7 @@ std::span<const int32_t> Context::step(uint32_t expected) {
 }
 
 // Runs as many steps as are expected, fit the context and are short enough together, into ahead_.
-void Context::run_chain(uint32_t expected) {
+void Context::run_chain(uint32_t expected, const Cancelled& cancelled) {
     model_.read_all();
     uint32_t longest = 0;
     std::vector<shader::Row> at;
@@ -571,7 +571,7 @@ void Context::run_chain(uint32_t expected) {
     }
     look_up(at);
     const auto begin = std::chrono::steady_clock::now();
-    run_and_read(plan, rows, times);
+    run_and_read(plan, rows, times, cancelled);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const uint32_t ran = static_cast<uint32_t>(ahead_.size()) / rows;
     step_dispatches_ = plan.dispatches();
@@ -629,9 +629,14 @@ std::span<const int32_t> Context::step_with(std::span<const int32_t> drafts) {
 }
 
 // Leaves what each of `times` has drawn in ahead_: fewer, where a stop id has ended it.
-void Context::run_and_read(Plan& plan, uint32_t rows, uint32_t times) {
+void Context::run_and_read(Plan& plan, uint32_t rows, uint32_t times, const Cancelled& cancelled) {
     if (plan.slices() > 1) {
-        plan.run();
+        try {
+            plan.run(cancelled);
+        } catch (const Error&) {
+            laid_out_ = false;  // the device's rows may be half a step ahead
+            throw;
+        }
     } else {
         const auto begin = std::chrono::steady_clock::now();
         const uint64_t value = plan.submit(times);

@@ -132,8 +132,9 @@ public:
     std::vector<uint32_t> decoding() const;
     // expected: how many steps are to come, this one included, as far as the caller knows. Where they are
     // short, several run in one submission, and the next calls give what has been drawn already. logits() are
-    // this step's only if 1 was expected.
-    std::span<const int32_t> step(uint32_t expected = 1);
+    // this step's only if 1 was expected. Throws `cancelled` where steps are cut and it answers yes in the
+    // middle of one: then it has not run.
+    std::span<const int32_t> step(uint32_t expected = 1, const Cancelled& cancelled = {});
     // The same for the only sequence that decodes, with guesses of the ids that follow the drawn
     // one, at most options.drafts: checks all in one step and returns what so many step()s would
     // have drawn, an id for each guess that was right, and one more. Rounding may differ where a
@@ -198,8 +199,8 @@ private:
     void record_sampling(Recorder& recorder, const Activation& logits);
     void lay_out(std::span<const Decoding> rows, std::span<const shader::Row> at);
     void set_running();
-    void run_chain(uint32_t expected);
-    void run_and_read(Plan& plan, uint32_t rows, uint32_t times);
+    void run_chain(uint32_t expected, const Cancelled& cancelled);
+    void run_and_read(Plan& plan, uint32_t rows, uint32_t times, const Cancelled& cancelled = {});
     int32_t checked(uint32_t id, uint32_t sequence) const;
     Activation logits_row(uint32_t sequence) const;
 

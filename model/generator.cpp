@@ -221,8 +221,20 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
             if (const uint32_t most = answers[s - first].request.max_tokens; most > 0)
                 expected =
                     std::min(expected, most - static_cast<uint32_t>(answers[s - first].result.ids.size()));
-        const std::span<const int32_t> drawn = context_->step(expected);
-        const std::vector<int32_t> ids(drawn.begin(), drawn.end());
+        std::vector<int32_t> ids;
+        try {
+            const std::span<const int32_t> drawn = context_->step(expected, cancelled);
+            ids.assign(drawn.begin(), drawn.end());
+        } catch (const Error& error) {
+            if (error.fault() != Fault::cancelled)
+                throw;
+            for (const uint32_t s : sequences) {
+                answers[s - first].result.end = EndReason::caller;
+                answers[s - first].ended = true;
+                context_->leave(s);
+            }
+            break;
+        }
         for (size_t i = 0; i < ids.size(); ++i)
             take(sequences[i] - first, ids[i]);
     }

@@ -164,6 +164,10 @@ std::vector<PictureRef> Model::encode(std::span<const Picture> pictures, const E
     return device_.surviving([&] { return vision().encode(pictures, options); });
 }
 
+PictureRef Model::encode(const DevicePicture& picture, const EncodeOptions& options) {
+    return device_.surviving([&] { return vision().encode(picture, options); });
+}
+
 std::string Model::name() const { return checkpoint_ ? checkpoint_->name() : "random"; }
 std::string Model::fingerprint() const { return checkpoint_ ? checkpoint_->fingerprint() : ""; }
 

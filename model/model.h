@@ -77,6 +77,7 @@ public:
     Vision& vision(const Progress& progress = {});
     // Vision::encode, again where the device is lost in between.
     std::vector<PictureRef> encode(std::span<const Picture> pictures, const EncodeOptions& options = {});
+    PictureRef encode(const DevicePicture& picture, const EncodeOptions& options = {});
     // Those that have been encoded.
     PictureStore& pictures() { return pictures_; }
     // Checkpoint::name() and fingerprint(); of a random model "random" and nothing.

@@ -161,25 +161,37 @@ std::vector<PictureBox> pan_and_scan(uint32_t width, uint32_t height) {
 // Two chains over 64-bit words that start, multiply and turn differently. Each step can be undone,
 // so pictures of which only two neighbouring pixels differ never share a half. The multipliers are
 // odd numbers with bits set at random.
-std::array<uint64_t, 2> content_hash(const Picture& picture) {
+namespace {
+
+template <typename Word>
+std::array<uint64_t, 2> hash_words(uint64_t head, std::span<const Word> words) {
     uint64_t a = 0x243F6A8885A308D3, b = 0x13198A2E03707344;  // digits of pi
     const auto add = [&](uint64_t word) {
         a = std::rotl((a ^ word) * 0x9FB21C651E98DF25, 27);
         b = std::rotl((b + word) * 0xD6E8FEB86659FD93, 33);
     };
-    add(uint64_t{picture.height} << 32 | picture.width);
-    const uint32_t* p = picture.pixels.data();
-    size_t left = picture.pixels.size();
-    for (; left >= 2; left -= 2, p += 2)
-        add(uint64_t{p[1]} << 32 | p[0]);
-    if (left)
-        add(p[0]);
+    const auto bits = [&](size_t i) { return std::bit_cast<uint32_t>(words[i]); };
+    add(head);
+    for (size_t i = 0; i + 1 < words.size(); i += 2)
+        add(uint64_t{bits(i + 1)} << 32 | bits(i));
+    if (words.size() % 2 != 0)
+        add(bits(words.size() - 1));
     const auto spread = [](uint64_t h) {
         h = (h ^ h >> 32) * 0x9FB21C651E98DF25;
         h = (h ^ h >> 29) * 0xD6E8FEB86659FD93;
         return h ^ h >> 32;
     };
     return {spread(a), spread(b)};
+}
+
+}  // namespace
+
+std::array<uint64_t, 2> content_hash(const Picture& picture) {
+    return hash_words(uint64_t{picture.height} << 32 | picture.width, std::span<const uint32_t>(picture.pixels));
+}
+
+std::array<uint64_t, 2> content_hash(std::span<const float> soft_tokens) {
+    return hash_words(soft_tokens.size(), soft_tokens);
 }
 
 FilterTaps bilinear_taps(uint32_t in, uint32_t out) {

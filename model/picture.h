@@ -64,6 +64,8 @@ std::vector<PictureBox> pan_and_scan(uint32_t width, uint32_t height);
 // A fingerprint of size and pixels, to recognise a picture that was seen before. The same on every
 // machine. Not cryptographic: whoever wants two pictures with the same one can construct them.
 std::array<uint64_t, 2> content_hash(const Picture& picture);
+// The same for a picture that is known by its soft tokens alone.
+std::array<uint64_t, 2> content_hash(std::span<const float> soft_tokens);
 
 // One direction of the resize: output i is
 //   (sum over t of weights[i][t] * source[first[i] + t] + 2^21) >> 22, between 0 and 255.

@@ -14,7 +14,7 @@ struct EncodedPicture {
     // Stands for each of its soft tokens in a prompt: negative, and another one for every picture
     // that differs from those before it.
     int32_t id = 0;
-    std::array<uint64_t, 2> hash{};  // of its pixels
+    std::array<uint64_t, 2> hash{};  // of its pixels; where only the device had them, of its soft tokens
     std::vector<float> soft_tokens;  // [mm_tokens_per_image][hidden]
 };
 using PictureRef = std::shared_ptr<const EncodedPicture>;

@@ -157,16 +157,20 @@ Vision::~Vision() = default;
 
 // ---- one picture's pixels ---------------------------------------------------------------------
 
-void Vision::preprocess(const Picture& picture, uint32_t slot) {
+Buffer Vision::upload(std::span<const std::byte> bytes) {
+    Buffer buffer(device_, Arena::staging, bytes.size());
+    write(device_, buffer.slice(), bytes);
+    return buffer;
+}
+
+// strip(line, lines): calls what it is given with the slice that holds these lines of the picture.
+template <typename Strip>
+void Vision::resize(uint32_t width, uint32_t height, bool begins_with_blue, uint32_t slot,
+                    const Strip& strip) {
     const VisionConfig& v = *config_.vision;
     const uint32_t side = v.image_size;
-    const auto upload = [&](std::span<const std::byte> bytes) {
-        Buffer buffer(device_, Arena::staging, bytes.size());
-        write(device_, buffer.slice(), bytes);
-        return buffer;
-    };
-    const FilterTaps along_x = bilinear_taps(picture.width, side);
-    const FilterTaps along_y = bilinear_taps(picture.height, side);
+    const FilterTaps along_x = bilinear_taps(width, side);
+    const FilterTaps along_y = bilinear_taps(height, side);
     const Buffer first_x = upload(std::as_bytes(std::span(along_x.first)));
     const Buffer weights_x = upload(std::as_bytes(std::span(along_x.weights)));
     const Buffer first_y = upload(std::as_bytes(std::span(along_y.first)));
@@ -174,23 +178,21 @@ void Vision::preprocess(const Picture& picture, uint32_t slot) {
 
     // Along x in strips, so that a picture of any size passes through a buffer of one. A strip has
     // a multiple of 64 lines, which keeps its place in `narrow` at an offset that devices can bind.
-    const uint32_t strip =
-        std::clamp<uint32_t>(static_cast<uint32_t>(kStripWords / picture.width) / 64 * 64, 64,
-                             (picture.height + 63) / 64 * 64);
-    const Buffer narrow(device_, Arena::staging, uint64_t{picture.height} * side * 4);
-    for (uint32_t line = 0; line < picture.height; line += strip) {
-        const uint32_t lines = std::min(strip, picture.height - line);
-        const Buffer pixels = upload(std::as_bytes(
-            std::span(picture.pixels)
-                .subspan(size_t{line} * picture.width, size_t{lines} * picture.width)));
-        Recorder recorder(device_, "resize rows");
-        ops_.resize.record_rows(
-            recorder, pixels.slice(), picture.width, lines,
-            {first_x.slice(), weights_x.slice(), side, along_x.taps},
-            narrow.slice(uint64_t{line} * side * 4, uint64_t{lines} * side * 4));
-        Plan plan = recorder.finish();
-        plan.run();
-        seconds_.preprocess += plan.gpu_seconds();
+    const uint32_t most = std::clamp<uint32_t>(static_cast<uint32_t>(kStripWords / width) / 64 * 64, 64,
+                                               (height + 63) / 64 * 64);
+    const Buffer narrow(device_, Arena::staging, uint64_t{height} * side * 4);
+    for (uint32_t line = 0; line < height; line += most) {
+        const uint32_t lines = std::min(most, height - line);
+        strip(line, lines, [&](const Slice& pixels) {
+            Recorder recorder(device_, "resize rows");
+            ops_.resize.record_rows(recorder, pixels, width, lines,
+                                    {first_x.slice(), weights_x.slice(), side, along_x.taps},
+                                    narrow.slice(uint64_t{line} * side * 4, uint64_t{lines} * side * 4),
+                                    begins_with_blue);
+            Plan plan = recorder.finish();
+            plan.run();
+            seconds_.preprocess += plan.gpu_seconds();
+        });
     }
     std::array<float, 3> scale{}, offset{};
     for (size_t c = 0; c < 3; ++c) {
@@ -204,6 +206,24 @@ void Vision::preprocess(const Picture& picture, uint32_t slot) {
     Plan plan = recorder.finish();
     plan.run();
     seconds_.preprocess += plan.gpu_seconds();
+}
+
+void Vision::preprocess(const Picture& picture, uint32_t slot) {
+    resize(picture.width, picture.height, false, slot,
+           [&](uint32_t line, uint32_t lines, const auto& use) {
+               const Buffer pixels = upload(std::as_bytes(std::span(picture.pixels)
+                                                              .subspan(size_t{line} * picture.width,
+                                                                       size_t{lines} * picture.width)));
+               use(pixels.slice());
+           });
+}
+
+void Vision::preprocess(const DevicePicture& picture, uint32_t slot) {
+    const uint64_t pitch = uint64_t{picture.width} * 4;
+    resize(picture.width, picture.height, picture.begins_with_blue, slot,
+           [&](uint32_t line, uint32_t lines, const auto& use) {
+               use(picture.pixels->slice(line * pitch, lines * pitch));
+           });
 }
 
 // ---- the encoder --------------------------------------------------------------------------------
@@ -317,10 +337,10 @@ uint32_t Vision::steps_per_batch() const {
     return 3 + 2 * config_.vision->num_layers;
 }
 
-void Vision::encode_batch(std::span<const Picture* const> pictures,
-                          std::span<EncodedPicture*> results, const EncodeOptions& options,
-                          uint32_t done, uint32_t total) {
-    const auto count = static_cast<uint32_t>(pictures.size());
+// As many as there are results. preprocess: brings the pixels of one into its place.
+void Vision::encode_batch(const Preprocess& preprocess, std::span<EncodedPicture* const> results,
+                          const EncodeOptions& options, uint32_t done, uint32_t total) {
+    const auto count = static_cast<uint32_t>(results.size());
     const Scratch& s = *scratch_;
     const VisionConfig& v = *config_.vision;
     const auto step = [&] {
@@ -340,7 +360,7 @@ void Vision::encode_batch(std::span<const Picture* const> pictures,
     };
 
     for (uint32_t i = 0; i < count; ++i)
-        preprocess(*pictures[i], i);
+        preprocess(i);
     const uint32_t plane = v.image_size * v.image_size;
     trace("pixels", {s.pixels.slice(), count * 3, plane, plane});
     step();
@@ -402,11 +422,23 @@ std::vector<PictureRef> Vision::encode(std::span<const Picture> pictures,
         std::vector<EncodedPicture*> targets;
         for (size_t i = 0; i < count; ++i)
             targets.push_back(made[first + i].get());
-        encode_batch(std::span(missing).subspan(first, count), targets, options,
+        encode_batch([&](uint32_t slot) { preprocess(*missing[first + slot], slot); }, targets, options,
                      batch * steps_per_batch(), batches * steps_per_batch());
     }
     store_.add(made);
     return results;
+}
+
+PictureRef Vision::encode(const DevicePicture& picture, const EncodeOptions& options) {
+    const auto made = std::make_shared<EncodedPicture>();
+    made->id = store_.next_id();
+    seconds_ = {};
+    EncodedPicture* const target = made.get();
+    encode_batch([&](uint32_t slot) { preprocess(picture, slot); }, {&target, 1}, options, 0,
+                 steps_per_batch());
+    made->hash = content_hash(made->soft_tokens);
+    store_.add({&made, 1});
+    return made;
 }
 
 }  // namespace olivine

@@ -22,6 +22,14 @@ struct VisionSeconds {
     double total() const { return preprocess + patch_embed + attention + mlp + projector; }
 };
 
+// A picture whose pixels are on the device: [height][width] words as those of Picture, red lowest, or
+// blue where `begins_with_blue`. What stands in the top byte does not matter.
+struct DevicePicture {
+    uint32_t width = 0, height = 0;
+    std::shared_ptr<const Buffer> pixels;
+    bool begins_with_blue = false;
+};
+
 struct EncodeOptions {
     // Told after every slice of work on the pictures that were not known.
     std::function<void(uint32_t done, uint32_t total)> progress;
@@ -46,6 +54,9 @@ public:
     std::vector<PictureRef> encode(std::span<const Picture> pictures,
                                    const EncodeOptions& options = {});
 
+    // The same for one that never was with the host, and so may be encoded twice.
+    PictureRef encode(const DevicePicture& picture, const EncodeOptions& options = {});
+
     uint32_t tokens_per_picture() const { return config_.mm_tokens_per_image; }
     // Of the last encode() that had something to do, all its pictures together.
     const VisionSeconds& seconds() const { return seconds_; }
@@ -56,12 +67,17 @@ public:
 private:
     struct Plans;
     struct Scratch;
+    using Preprocess = std::function<void(uint32_t slot)>;
+    Buffer upload(std::span<const std::byte> bytes);
+    template <typename Strip>
+    void resize(uint32_t width, uint32_t height, bool begins_with_blue, uint32_t slot, const Strip& strip);
     void preprocess(const Picture& picture, uint32_t slot);
+    void preprocess(const DevicePicture& picture, uint32_t slot);
     Plans& plans(uint32_t count);
     struct Layer;
     Layer& layer(Plans& plans, uint32_t count, size_t index, const EncodeOptions& options);
     void measured(const Layer& layer, bool first);
-    void encode_batch(std::span<const Picture* const> pictures, std::span<EncodedPicture*> results,
+    void encode_batch(const Preprocess& preprocess, std::span<EncodedPicture* const> results,
                       const EncodeOptions& options, uint32_t done, uint32_t total);
     uint32_t steps_per_batch() const;
 

@@ -6,7 +6,7 @@
 // Two passes make a picture: along x into 8-bit pixels again, then along y, where the second writes
 // what the picture encoder takes: planes of (v / 255 - mean) / deviation.
 //
-//   binding 0  src      pixels, R in the lowest byte    read
+//   binding 0  src      pixels, R in the lowest byte, or B with kBlueFirst   read
 //   binding 1  first    [out]                           read
 //   binding 2  weights  [out][taps]                     read
 //   binding 3  dst      pixels, or with kPlanes f32 [3][lines or out][...] as bits   write
@@ -17,6 +17,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const bool kPlanes = false;
+layout(constant_id = 3) const bool kBlueFirst = false;  // src has B in the lowest byte
 layout(binding = 0) readonly buffer Src { uint src[]; };
 layout(binding = 1) readonly buffer First { uint first[]; };
 layout(binding = 2) readonly buffer Weights { int weights[]; };
@@ -39,7 +40,9 @@ void main() {
         const uint pixel = src[src_at + t * p.src_step];
         sum += weight * ivec3(pixel & 255u, (pixel >> 8) & 255u, (pixel >> 16) & 255u);
     }
-    const ivec3 v = clamp(sum >> 22, 0, 255);
+    ivec3 v = clamp(sum >> 22, 0, 255);
+    if (kBlueFirst)
+        v = v.bgr;
     if (!kPlanes) {
         dst[line * p.out_size + i] = uint(v.x) | uint(v.y) << 8 | uint(v.z) << 16 | 0xff000000u;
         return;

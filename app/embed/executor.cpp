@@ -47,7 +47,7 @@ bool Executor::busy() const {
 void Executor::tick(std::chrono::microseconds budget) {
     std::unique_lock lock(mutex_);
     ++statistics_.ticks;
-    if (!in_ticks_ || (!running_ && jobs_.empty()))
+    if (!in_ticks_ || beside_ || (!running_ && jobs_.empty()))
         return;
     deadline_ = Clock::now() + budget;
     ticking_ = true;
@@ -71,7 +71,9 @@ void Executor::stand_still(std::unique_lock<std::mutex>& lock) {
     moving_ = true;
 }
 
-bool Executor::pause() {
+void Executor::pause() {
+    if (!on_my_thread())
+        return;
     std::unique_lock lock(mutex_);
     // The next slice takes about as long as the last.
     if (end_slice() + Clock::now() > deadline_)
@@ -79,6 +81,27 @@ bool Executor::pause() {
     if (!may_move())
         stand_still(lock);
     slice_began_ = Clock::now();
+}
+
+void Executor::beside(const std::function<void()>& wait) {
+    if (!on_my_thread())
+        return wait();
+    {
+        const std::lock_guard lock(mutex_);
+        end_slice();
+        beside_ = true;
+        moving_ = ticking_ = false;
+    }
+    program_.notify_all();
+    wait();  // throws nothing
+    std::unique_lock lock(mutex_);
+    beside_ = false;
+    stand_still(lock);
+    slice_began_ = Clock::now();
+}
+
+bool Executor::cancelled() const {
+    const std::lock_guard lock(mutex_);
     return cancelled_;
 }
 

@@ -25,11 +25,17 @@ public:
     void stop(const void* owner);
     bool busy() const;
 
-    // in_ticks: lets jobs run for `budget` and one slice; returns early when there are none.
+    // in_ticks: lets jobs run for `budget` and one slice; returns early when there are none, or when the one
+    // that runs is waiting beside.
     void tick(std::chrono::microseconds budget);
 
-    // For jobs, between slices: here they are held still. True: the job is to end.
-    bool pause();
+    // For jobs, between slices: here they are held still. (On other threads it does nothing.)
+    void pause();
+    // For jobs: runs a wait for something that uses neither the device nor what the program may touch; a
+    // tick does not wait for it.
+    void beside(const std::function<void()>& wait);
+    // For jobs: this one is to end.
+    bool cancelled() const;
 
     // Runs `work` on this thread while no job moves: those that run are in pause(), or between jobs.
     void hold_for(const std::function<void()>& work);
@@ -49,6 +55,7 @@ private:
     };
     void loop();
     bool may_move() const { return !held_ && (!in_ticks_ || ticking_ || draining_ || stopping_); }
+    bool on_my_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
     void stand_still(std::unique_lock<std::mutex>& lock);
     Clock::duration end_slice();
 
@@ -58,7 +65,8 @@ private:
     std::deque<Job> jobs_;
     const void* running_ = nullptr;  // the owner; jobs have one
     bool cancelled_ = false;         // the job that runs is to end
-    bool moving_ = false;            // it is not in pause()
+    bool moving_ = false;            // it is not in pause() or beside()
+    bool beside_ = false;
     bool ticking_ = false, draining_ = false, held_ = false, stopping_ = false;
     Clock::time_point deadline_, slice_began_;
     Statistics statistics_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/embed/result.h"
+#include "app/embed/vulkan.h"
 #include "engine/error.h"
 
 namespace olivine {
@@ -48,6 +49,7 @@ olv_device::olv_device(const olv_device_options& options)
     : log_function(options.log),
       log_user(options.log_user),
       slice_seconds((options.slice_us > 0 ? options.slice_us : 1000) * 1e-6),
+      adopted(options.vulkan != nullptr),
       executor(options.work == OLV_TICK) {
     if (options.work != OLV_TICK && options.work != OLV_WORKER)
         fail(Fault::bad_input, "olv_device_options.work is %u (OLV_TICK is 0, OLV_WORKER 1).", options.work);
@@ -58,19 +60,28 @@ olv_device::olv_device(const olv_device_options& options)
     wanted.precision = olivine::Precision::automatic;
     if (options.cache_folder)
         wanted.cache_folder = options.cache_folder;
+    wanted.before_slice = [this] { pause(); };
+    wanted.beside = [this](const std::function<void()>& wait) { executor.beside(wait); };
     wanted.rebuilt = [this] { log("The device was lost; it has been set up anew and work goes on."); };
-    device.emplace(wanted);
-    bytes_told.budget = device->budget_bytes();
+    if (options.vulkan)
+        device.emplace(olivine::host_device(*options.vulkan), wanted);
+    else
+        device.emplace(wanted);
+    note_bytes();
 }
 
 olv_device::~olv_device() { models.clear(); }
 
-bool olv_device::pause() {
-    {
-        const std::lock_guard lock(mutex);
-        bytes_told = {device->bytes_now(), device->bytes_peak(), device->budget_bytes()};
-    }
-    return executor.pause();
+void olv_device::pause() {
+    note_bytes();
+    executor.pause();
+}
+
+void olv_device::note_bytes() {
+    if (!device)  // it is being made
+        return;
+    const std::lock_guard lock(mutex);
+    bytes_told = {device->bytes_now(), device->bytes_peak(), device->budget_bytes()};
 }
 
 olv_device::Bytes olv_device::bytes() {
@@ -92,6 +103,26 @@ void olv_device::tell_log() {
     }
     for (const std::string& line : lines)
         log_function(log_user, line.c_str());
+}
+
+void olv_device::tell_events() {
+    std::vector<olv_session*> due;
+    for (const auto& model : models)
+        for (const auto& session : model->sessions)
+            if (session->on_event)
+                due.push_back(session.get());
+    const auto there = [&](const olv_session* wanted) {
+        return std::ranges::any_of(models, [&](const auto& model) {
+            return std::ranges::any_of(model->sessions,
+                                       [&](const auto& each) { return each.get() == wanted; });
+        });
+    };
+    for (olv_session* session : due) {
+        olv_event event = OLV_EVENT;
+        std::string text;  // not the session's: a callback may destroy it
+        while (there(session) && session->next(event, text))
+            session->on_event(session->event_user, session, &event);
+    }
 }
 
 // ---- models ------------------------------------------------------------------------------------
@@ -130,7 +161,8 @@ void olv_model::load() {
                 const std::lock_guard lock(mutex);
                 progress = static_cast<float>(done) / static_cast<float>(total);
             }
-            return !device.pause();
+            device.pause();
+            return !device.executor.cancelled();
         };
         options.check.emplace();
         options.check->kv = context.kv;
@@ -170,7 +202,7 @@ void olv_model::follow_budget() {
 // ---- sessions ----------------------------------------------------------------------------------
 
 olv_session::olv_session(olv_model& owner, const olv_session_options& given, uint32_t place)
-    : model(owner), sequence(place) {
+    : model(owner), sequence(place), on_event(given.on_event), event_user(given.event_user) {
     options.sampler = {.temperature = given.temperature,
                        .top_k = given.top_k,
                        .top_p = given.top_p,
@@ -186,12 +218,16 @@ olv_session::olv_session(olv_model& owner, const olv_session_options& given, uin
     for (uint32_t i = 0; i < given.stop_count; ++i)
         options.stop.push_back(given.stop[i] ? given.stop[i] : "");
     options.shift = given.forget != 0;
+    if (given.tokens != 0)
+        options.on_token = [this](int32_t id) { push({.kind = OLV_EVENT_TOKEN, .text = {}, .token = id}); };
 }
 
 olv_session::~olv_session() {
     olivine::Executor& executor = model.device.executor;
     executor.stop(this);
     executor.hold_for([&] {
+        pictures.clear();
+        asked.clear();
         chat.reset();
         try {
             if (model.generator)
@@ -202,11 +238,71 @@ olv_session::~olv_session() {
     });
 }
 
-bool olv_session::stopped() { return model.device.pause() || cancelled; }
+bool olv_session::stopped() const { return cancelled || model.device.executor.cancelled(); }
 
 void olv_session::push(Event event) {
     const std::lock_guard lock(mutex);
     events.push_back(std::move(event));
+}
+
+bool olv_session::next(olv_event& event, std::string& text_of) {
+    Event next;
+    {
+        const std::lock_guard lock(mutex);
+        if (events.empty())
+            return false;
+        next = std::move(events.front());
+        events.pop_front();
+    }
+    if (next.kind == OLV_EVENT_DONE || next.kind == OLV_EVENT_ERROR)
+        under_way = false;
+    text_of = std::move(next.text);
+    event.kind = next.kind;
+    event.result = next.result;
+    event.end = next.end;
+    event.text = text_of.c_str();
+    event.prompt_tokens = next.prompt_tokens;
+    event.cached_tokens = next.cached_tokens;
+    event.drawn_tokens = next.drawn_tokens;
+    event.context_used = next.context_used;
+    event.token = next.token;
+    return true;
+}
+
+void olv_session::ask(std::string question) {
+    asked = std::exchange(pictures, {});  // it is empty, and no job has it: none is under way
+    queue([this, question = std::move(question)](olivine::Chat& talk) {
+        const olivine::Cancelled stop = [this] { return stopped(); };
+        const std::string name = "picture";
+        try {
+            for (const Pushed& each : asked)
+                if (const auto* picture = std::get_if<olivine::Picture>(&each))
+                    talk.attach({picture, 1}, {&name, 1}, {.cancelled = stop});
+                else
+                    talk.attach(std::get<olivine::DevicePicture>(each), name, {.cancelled = stop});
+        } catch (...) {
+            talk.detach();
+            throw;
+        }
+        asked.clear();
+        talk.ask(
+            question,
+            [this](std::string_view some) {
+                push({.kind = OLV_EVENT_TEXT, .text = std::string(some)});
+                model.follow_budget();
+            },
+            stop);
+        constexpr olv_end ends[] = {OLV_END_MODEL, OLV_END_MAX_TOKENS, OLV_END_CONTEXT_FULL,
+                                    OLV_END_CANCELLED};
+        const olivine::GenerateStats& stats = talk.stats();
+        return Event{.kind = OLV_EVENT_DONE,
+                     .end = ends[static_cast<size_t>(talk.last_end())],
+                     .text = {},
+                     .prompt_tokens = stats.prompt_tokens,
+                     .cached_tokens = stats.cached_tokens,
+                     .drawn_tokens = stats.drawn_tokens,
+                     .context_used = talk.context_used()};
+    });
 }
 
 void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
@@ -226,8 +322,9 @@ void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
             push(work(*chat));
         } catch (...) {
             olivine::Failure failure = olivine::failure_of(std::current_exception());
+            asked.clear();
             push({.kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)});
         }
-        model.device.pause();
+        model.device.note_bytes();
     });
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "app/embed/executor.h"
@@ -19,11 +20,14 @@ struct olv_device {
     explicit olv_device(const olv_device_options& options);
     ~olv_device();
 
-    // For jobs, between slices; true: stop. Afterwards `told` is what the device says of itself.
-    bool pause();
+    // For jobs, between slices.
+    void pause();
+    void note_bytes();  // as the program may ask for them at any time
     // A line for the program's log, from any thread; and gives it those that there are.
     void log(std::string line);
     void tell_log();
+    // Gives events to the callbacks of those sessions that have one.
+    void tell_events();
 
     struct Bytes {
         uint64_t now = 0, peak = 0, budget = 0;
@@ -33,6 +37,7 @@ struct olv_device {
     olv_log log_function;
     void* log_user;
     double slice_seconds;
+    bool adopted;  // the program's device
     std::optional<olivine::Device> device;
     std::vector<std::unique_ptr<olv_model>> models;
 
@@ -79,20 +84,30 @@ struct olv_session {
         olv_end end = OLV_END_MODEL;
         std::string text;
         uint32_t prompt_tokens = 0, cached_tokens = 0, drawn_tokens = 0, context_used = 0;
+        int32_t token = 0;
     };
     // Queues work of the chat, which ends with a last event: the one that it returns.
     void queue(std::function<Event(olivine::Chat&)> work);
     void push(Event event);
-    bool stopped();  // for jobs, between slices
+    // Takes the next event out, if there is one; its text is put into `text_of`.
+    bool next(olv_event& event, std::string& text_of);
+    void ask(std::string question);
+    bool stopped() const;  // for jobs, between slices
 
     olv_model& model;
     uint32_t sequence;  // of the generator's context
     olivine::ChatOptions options;
     bool under_way = false;  // a last event is still to be read
     std::string text;        // of the event that was read last
+    olv_on_event on_event;
+    void* event_user;
+    using Pushed = std::variant<olivine::Picture, olivine::DevicePicture>;
+    std::vector<Pushed> pictures;  // for the next question
     std::atomic<bool> cancelled = false;
 
-    std::unique_ptr<olivine::Chat> chat;  // of the jobs' thread
+    // Of the jobs' thread.
+    std::unique_ptr<olivine::Chat> chat;
+    std::vector<Pushed> asked;  // pictures of the question under way
 
     std::mutex mutex;
     std::deque<Event> events;

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <span>
 
 #include "app/embed/handles.h"
 #include "app/embed/result.h"
+#include "app/embed/vulkan.h"
 #include "engine/error.h"
 
 using olivine::Fault;
@@ -39,6 +41,12 @@ Handle& there(Handle* handle, const char* what) {
     if (!handle)
         fail(Fault::bad_input, "The %s is null.", what);
     return *handle;
+}
+
+const olv_session& sees(const olv_session* session) {
+    if (!there(session, "session").model.checkpoint->has_vision())
+        fail(Fault::unsupported, "The model has no picture encoder: it reads text only.");
+    return *session;
 }
 
 void copy_text(const std::string& from, std::span<char> to) {
@@ -81,7 +89,13 @@ olv_result olv_device_create(const olv_device_options* options, olv_device** dev
     return olivine::guarded([&] {
         olv_device*& made = there(device, "place for the device");
         made = nullptr;
-        made = new olv_device(known(options, olv_device_options OLV_DEVICE_OPTIONS));
+        olv_device_options given = known(options, olv_device_options OLV_DEVICE_OPTIONS);
+        olv_vulkan vulkan = OLV_VULKAN;
+        if (given.vulkan) {
+            vulkan = known(given.vulkan, vulkan);
+            given.vulkan = &vulkan;
+        }
+        made = new olv_device(given);
     });
 }
 
@@ -91,6 +105,7 @@ olv_result olv_tick(olv_device* device, uint32_t budget_us) {
     return olivine::guarded([&] {
         there(device, "device").executor.tick(std::chrono::microseconds(budget_us));
         device->tell_log();
+        device->tell_events();
     });
 }
 
@@ -117,6 +132,8 @@ olv_result olv_device_stats(olv_device* device, olv_stats* stats) {
         now.bytes_now = bytes.now;
         now.bytes_peak = bytes.peak;
         now.budget = bytes.budget;
+        now.bytes_written = device->device->counters().bytes_written;
+        now.bytes_read = device->device->counters().bytes_read;
         give(now, stats);
     });
 }
@@ -185,28 +202,46 @@ void olv_session_destroy(olv_session* session) {
                       [&](const auto& each) { return each.get() == session; });
 }
 
+olv_result olv_push_pixels(olv_session* session, const void* rgba, uint32_t width, uint32_t height,
+                           uint64_t stride) {
+    return olivine::guarded([&] {
+        sees(session);
+        const std::byte& pixels = there(static_cast<const std::byte*>(rgba), "picture");
+        session->pictures.push_back(olivine::picture_from_rgba(
+            &pixels, width, height, stride > 0 ? stride : uint64_t{width} * 4));
+    });
+}
+
+olv_result olv_push_picture(olv_session* session, const void* file, uint64_t bytes) {
+    return olivine::guarded([&] {
+        sees(session);
+        const std::byte& all = there(static_cast<const std::byte*>(file), "picture");
+        session->pictures.push_back(
+            olivine::decode_picture({&all, static_cast<size_t>(bytes)}, "The picture"));
+    });
+}
+
+olv_result olv_push_vulkan_image(olv_session* session, const olv_vulkan_image* image) {
+    return olivine::guarded([&] {
+        olv_device& device = sees(session).model.device;
+        if (!device.adopted)
+            fail(Fault::bad_input, "The device is not the program's (olv_device_options.vulkan).");
+        const olivine::HostImage from =
+            olivine::host_image(known(image, olv_vulkan_image OLV_VULKAN_IMAGE));
+        olivine::DevicePicture picture{.width = from.width,
+                                       .height = from.height,
+                                       .pixels = {},
+                                       .begins_with_blue = olivine::begins_with_blue(from.format)};
+        device.executor.hold_for(
+            [&] { picture.pixels = olivine::copy_image(*device.device, from); });
+        session->pictures.push_back(std::move(picture));
+    });
+}
+
 olv_result olv_ask(olv_session* session, const char* text) {
     return olivine::guarded([&] {
         require_idle(there(session, "session"));
-        session->queue([session, question = std::string(&there(text, "text"))](olivine::Chat& chat) {
-            chat.ask(
-                question,
-                [&](std::string_view some) {
-                    session->push({.kind = OLV_EVENT_TEXT, .text = std::string(some)});
-                    session->model.follow_budget();
-                },
-                [&] { return session->stopped(); });
-            constexpr olv_end ends[] = {OLV_END_MODEL, OLV_END_MAX_TOKENS, OLV_END_CONTEXT_FULL,
-                                        OLV_END_CANCELLED};
-            const olivine::GenerateStats& stats = chat.stats();
-            return olv_session::Event{.kind = OLV_EVENT_DONE,
-                                      .end = ends[static_cast<size_t>(chat.last_end())],
-                                      .text = {},
-                                      .prompt_tokens = stats.prompt_tokens,
-                                      .cached_tokens = stats.cached_tokens,
-                                      .drawn_tokens = stats.drawn_tokens,
-                                      .context_used = chat.context_used()};
-        });
+        session->ask(&there(text, "text"));
     });
 }
 
@@ -251,26 +286,9 @@ olv_result olv_next_event(olv_session* session, olv_event* event) {
     const olv_result result = olivine::guarded([&] {
         there(session, "session");
         olv_event told = known(event, olv_event OLV_EVENT);
-        olv_session::Event next;
-        {
-            const std::lock_guard lock(session->mutex);
-            nothing = session->events.empty();
-            if (nothing)
-                return;
-            next = std::move(session->events.front());
-            session->events.pop_front();
-        }
-        session->text = std::move(next.text);
-        if (next.kind != OLV_EVENT_TEXT)
-            session->under_way = false;
-        told.kind = next.kind;
-        told.result = next.result;
-        told.end = next.end;
-        told.text = session->text.c_str();
-        told.prompt_tokens = next.prompt_tokens;
-        told.cached_tokens = next.cached_tokens;
-        told.drawn_tokens = next.drawn_tokens;
-        told.context_used = next.context_used;
+        nothing = !session->next(told, session->text);
+        if (nothing)
+            return;
         give(told, event);
     });
     return result == OLV_OK && nothing ? OLV_NOTHING : result;

@@ -12,12 +12,12 @@
  * Work. Nothing here waits for the GPU but olv_tick() and the calls that say so. What takes long
  * (loading, answering) is put into the device's queue and runs, one piece after another, in one of
  * two ways:
- *   OLV_TICK    only while the program is in olv_tick(), in slices between which it returns. (The
- *               library keeps a thread that runs at no other time; it is how work can be left in its
- *               middle.)
+ *   OLV_TICK    only while the program is in olv_tick(), in slices between which it returns. The GPU
+ *               has nothing of it to do at other times. (The library keeps a thread that runs only
+ *               then; it is how work can be left in its middle.)
  *   OLV_WORKER  on a thread of the library, beside the program. olv_tick() then does nothing but
  *               call the log.
- * Besides, pipelines are compiled on threads of the library.
+ * Besides, pipelines are compiled on threads of the library; ticks do not wait for them.
  *
  * Errors. Functions return OLV_OK or a negative code, and never abort nor let an exception out;
  * olv_last_error() has the sentence for the code that the calling thread got last. Null handles and
@@ -75,6 +75,52 @@ typedef enum olv_work { OLV_TICK = 0, OLV_WORKER = 1 } olv_work;
  * olv_tick(), with OLV_WORKER too, and by nobody else. */
 typedef void (*olv_log)(void* user, const char* line);
 
+/* Of a program that has a Vulkan device already: ours are VkDevice and all, which outlive the
+ * olv_device. Its instance and device are of API version 1.3, and have the features timelineSemaphore
+ * and synchronization2; OLV_UNSUPPORTED names what is missing. Others are used where they are there:
+ * storageBuffer16BitAccess, shaderFloat16, shaderIntegerDotProduct, subgroupSizeControl with
+ * computeFullSubgroups, bufferDeviceAddress, VK_EXT_conditional_rendering, VK_KHR_cooperative_matrix
+ * with vulkanMemoryModel and vulkanMemoryModelDeviceScope.
+ *
+ * Work goes to the queue in submissions of about slice_us, from the thread that is in olv_tick()
+ * or from the library's (OLV_WORKER). Who submits to it from another thread gives lock and unlock,
+ * which are held around each use of the queue, and never holds its lock while it calls the library.
+ * A lost device is the program's to make anew, and everything on it. */
+typedef struct olv_memory_request {
+    uint32_t size;
+    uint32_t memory_type; /* index of VkPhysicalDeviceMemoryProperties::memoryTypes */
+    uint64_t bytes, alignment;
+    uint32_t map;         /* 1: mapped as long as it lives (the type is host-visible and coherent) */
+    uint32_t address;     /* 1: allocated with VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT */
+} olv_memory_request;
+
+typedef struct olv_memory {
+    uint32_t size;
+    uint64_t memory; /* VkDeviceMemory */
+    uint64_t offset; /* in it, a multiple of the alignment */
+    void* mapped;    /* where the offset is mapped; null unless asked for */
+    void* handle;    /* the program's own, for free */
+} olv_memory;
+
+typedef struct olv_vulkan {
+    uint32_t size;
+    uint32_t queue_family;
+    void* instance;        /* VkInstance */
+    void* physical_device; /* VkPhysicalDevice */
+    void* device;          /* VkDevice */
+    void* queue;           /* VkQueue, of a family with compute */
+    const void* created_with; /* VkDeviceCreateInfo that the device was made with, its chain of features
+                                 included; until olv_device_create() returns */
+    void (*lock)(void* user);   /* null, like unlock: nobody else submits meanwhile */
+    void (*unlock)(void* user);
+    /* The program's allocator of device memory, 0 = here it is; null, like free: the library
+     * allocates. One call at a time, from the thread in the library or the library's. */
+    int32_t (*allocate)(void* user, const olv_memory_request* request, olv_memory* memory);
+    void (*free)(void* user, const olv_memory* memory);
+    void* user;
+} olv_vulkan;
+#define OLV_VULKAN {sizeof(olv_vulkan), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
 typedef struct olv_device_options {
     uint32_t size;
     int32_t device;         /* number in olv_device_list(); -1 = the best one */
@@ -84,8 +130,9 @@ typedef struct olv_device_options {
     const char* cache_folder; /* of compiled pipelines; null = none, and every start compiles */
     olv_log log;              /* null = none */
     void* log_user;
+    const olv_vulkan* vulkan; /* the program's device, in place of one of our own; null = none */
 } olv_device_options;
-#define OLV_DEVICE_OPTIONS {sizeof(olv_device_options), -1, 0, OLV_TICK, 0, 0, 0, 0}
+#define OLV_DEVICE_OPTIONS {sizeof(olv_device_options), -1, 0, OLV_TICK, 0, 0, 0, 0, 0}
 
 typedef struct olv_device_info {
     uint32_t size;
@@ -105,7 +152,7 @@ OLV_API olv_result olv_device_create(const olv_device_options* options, olv_devi
 OLV_API void olv_device_destroy(olv_device* device);
 
 /* OLV_TICK: goes on with the work for at most so many microseconds and one slice, and returns early
- * when there is none left. The first slices of a model compile its pipelines and take longer. */
+ * when there is none left, or while it waits for a pipeline. Then it gives events to their callbacks. */
 OLV_API olv_result olv_tick(olv_device* device, uint32_t budget_us);
 /* 1 while work is queued or under way. */
 OLV_API uint32_t olv_busy(const olv_device* device);
@@ -123,8 +170,10 @@ typedef struct olv_stats {
     uint64_t budget;
     uint64_t slices;       /* of work, so far */
     double slice_seconds;  /* the longest of them since the last olv_device_stats() */
+    uint64_t bytes_written; /* copied by the host to device memory so far, and back: weights, pixels, */
+    uint64_t bytes_read;    /* encoded pictures, saved sessions */
 } olv_stats;
-#define OLV_STATS {sizeof(olv_stats), 0, 0, 0, 0, 0, 0}
+#define OLV_STATS {sizeof(olv_stats), 0, 0, 0, 0, 0, 0, 0, 0}
 OLV_API olv_result olv_device_stats(olv_device* device, olv_stats* stats);
 
 /* ---- models --------------------------------------------------------------------------------- */
@@ -156,6 +205,11 @@ OLV_API olv_result olv_count_tokens(const olv_model* model, const char* text, ui
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
+struct olv_event;
+/* Called by olv_tick(), with OLV_WORKER too, for each event of the session. It may call anything,
+ * also what cancels or destroys the session, but olv_tick() and the destruction of the device. */
+typedef void (*olv_on_event)(void* user, olv_session* session, const struct olv_event* event);
+
 typedef struct olv_session_options {
     uint32_t size;
     uint32_t max_tokens;   /* of an answer; 0 = until the model ends it or the context is full */
@@ -170,13 +224,39 @@ typedef struct olv_session_options {
     uint64_t seed;         /* the same seed, questions and options give the same answers */
     const char* const* stop; /* texts that end an answer */
     uint32_t stop_count;
+    uint32_t tokens;         /* 1: OLV_EVENT_TOKEN for each that is drawn */
+    olv_on_event on_event;   /* null: events wait for olv_next_event() */
+    void* event_user;
 } olv_session_options;
-#define OLV_SESSION_OPTIONS {sizeof(olv_session_options), 0, 0, 1.0f, 64, 0.95f, 0, 1, 0, 0, 0, 0}
+#define OLV_SESSION_OPTIONS \
+    {sizeof(olv_session_options), 0, 0, 1.0f, 64, 0.95f, 0, 1, 0, 0, 0, 0, 0, 0, 0}
 
 OLV_API olv_result olv_session_create(olv_model* model, const olv_session_options* options,
                                       olv_session** session);
 /* Stops what it says. Null is fine. */
 OLV_API void olv_session_destroy(olv_session* session);
+
+/* Pictures for the next question, whose text stands behind them in this order; they are encoded in
+ * slices before it runs. OLV_UNSUPPORTED when the model reads text only.
+ * Of pixels, R, G, B, alpha, in rows that are `stride` bytes apart (0 = width * 4); copied. */
+OLV_API olv_result olv_push_pixels(olv_session* session, const void* rgba, uint32_t width,
+                                   uint32_t height, uint64_t stride);
+/* Of the bytes of a PNG or JPEG file. */
+OLV_API olv_result olv_push_picture(olv_session* session, const void* file, uint64_t bytes);
+
+/* An image on the program's device (olv_device_options.vulkan). */
+typedef struct olv_vulkan_image {
+    uint32_t size;
+    uint32_t format; /* VK_FORMAT_R8G8B8A8_UNORM, _SRGB, VK_FORMAT_B8G8R8A8_UNORM or _SRGB */
+    uint32_t layout; /* VkImageLayout that the queue finds it in, and leaves it in */
+    uint32_t width, height;
+    uint64_t image;  /* VkImage, made with VK_IMAGE_USAGE_TRANSFER_SRC_BIT, of the queue's family */
+} olv_vulkan_image;
+#define OLV_VULKAN_IMAGE {sizeof(olv_vulkan_image), 0, 0, 0, 0, 0}
+/* Copies the image on the device, without the host, as it is behind all that was submitted to the
+ * queue before; the program may draw into it again with what it submits next. Alpha is ignored. With
+ * OLV_WORKER it waits for the slice that runs. */
+OLV_API olv_result olv_push_vulkan_image(olv_session* session, const olv_vulkan_image* image);
 
 /* Queues a question. OLV_BAD_INPUT while another one is under way. */
 OLV_API olv_result olv_ask(olv_session* session, const char* text);
@@ -193,7 +273,8 @@ OLV_API olv_result olv_session_load(olv_session* session, const char* path);
 typedef enum olv_event_kind {
     OLV_EVENT_TEXT = 0,  /* text: some more of the answer, whole characters */
     OLV_EVENT_DONE = 1,  /* the answer, or what else was queued, has ended: end */
-    OLV_EVENT_ERROR = 2  /* it failed: result, text; the conversation is as before */
+    OLV_EVENT_ERROR = 2, /* it failed: result, text; the conversation is as before, without pictures */
+    OLV_EVENT_TOKEN = 3  /* token: an id was drawn; its text may come later, in whole characters */
 } olv_event_kind;
 
 typedef enum olv_end {
@@ -211,8 +292,9 @@ typedef struct olv_event {
     const char* text; /* until the session's next call */
     uint32_t prompt_tokens, cached_tokens, drawn_tokens; /* of an answer that is done */
     uint32_t context_used;                               /* positions */
+    int32_t token;
 } olv_event;
-#define OLV_EVENT {sizeof(olv_event), 0, 0, 0, 0, 0, 0, 0, 0}
+#define OLV_EVENT {sizeof(olv_event), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* The session's next event: OLV_OK, or OLV_NOTHING. */
 OLV_API olv_result olv_next_event(olv_session* session, olv_event* event);

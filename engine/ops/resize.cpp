@@ -7,9 +7,10 @@ namespace olivine {
 Resize::Resize(Device& device) : variants_(device, "resize", 4, sizeof(shader::ResizeParams)) {}
 
 void Resize::record_rows(Recorder& recorder, const Slice& src, uint32_t width, uint32_t lines,
-                         const FilterSlices& filter, const Slice& dst) {
+                         const FilterSlices& filter, const Slice& dst, bool begins_with_blue) {
     const uint32_t threads = variants_.subgroup_threads();
-    const Pipeline& pipeline = variants_.get("resize", threads, {0});
+    const Pipeline& pipeline =
+        begins_with_blue ? variants_.get("resize", threads, {0, 1}) : variants_.get("resize", threads, {0});
     const shader::ResizeParams params{.out_size = filter.out,
                                       .lines = lines,
                                       .taps = filter.taps,

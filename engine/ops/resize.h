@@ -22,9 +22,10 @@ struct FilterSlices {
 class Resize {
 public:
     explicit Resize(Device& device);
-    // Along x. src: [lines][width] words, R in the lowest byte, then G and B; dst: [lines][out].
+    // Along x. src: [lines][width] words, R in the lowest byte, then G and B, or the reverse where
+    // `begins_with_blue`; dst: [lines][out], R lowest.
     void record_rows(Recorder& recorder, const Slice& src, uint32_t width, uint32_t lines,
-                     const FilterSlices& filter, const Slice& dst);
+                     const FilterSlices& filter, const Slice& dst, bool begins_with_blue = false);
     // Along y, into f32 planes. src: [height][width] words; dst: [3][out][width] from float
     // dst_first on, each v * scale + offset of its channel.
     void record_columns(Recorder& recorder, const Slice& src, uint32_t width,

@@ -28,16 +28,13 @@ struct Host {
         VkDeviceQueueCreateInfo queue{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
         queue.queueCount = 1;
         queue.pQueuePriorities = &priority;
-        VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
-        v13.synchronization2 = VK_TRUE;
-        VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-                                             &v13};
-        v12.timelineSemaphore = VK_TRUE;
-        VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v12};
+        synchronization2.synchronization2 = timeline.timelineSemaphore = VK_TRUE;
         info.queueCreateInfoCount = 1;
         info.pQueueCreateInfos = &queue;
         REQUIRE(vkCreateDevice(device.physical_device, &info, nullptr, &device.device) == VK_SUCCESS);
         vkGetDeviceQueue(device.device, 0, 0, &device.queue);
+        info.queueCreateInfoCount = 0;  // what follows is only looked at for its features
+        device.created_with = &info;
         device.lock = [this] { ++locks; };
         device.unlock = [this] { ++unlocks; };
     }
@@ -47,6 +44,11 @@ struct Host {
     }
 
     HostDevice device;
+    VkPhysicalDeviceSynchronization2Features synchronization2{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SYNCHRONIZATION_2_FEATURES};
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES, &synchronization2};
+    VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &timeline};
     int locks = 0, unlocks = 0;
 };
 
@@ -80,6 +82,20 @@ TEST_CASE("an adopted device runs, and stays the host's", "[engine]") {
                         Error);
         CHECK(runs == 1);
     }
+    // What it has not enabled is named.
+    host.timeline.timelineSemaphore = VK_FALSE;
+    const auto why = [&] {
+        try {
+            const Device refused(host.device, {});
+        } catch (const Error& error) {
+            return (error.fault() == Fault::unsupported ? "" : "other: ") + std::string(error.what());
+        }
+        return std::string("nothing");
+    };
+    CHECK(why().find("lacks the feature timelineSemaphore") != std::string::npos);
+    host.timeline.timelineSemaphore = VK_TRUE;
+    host.synchronization2.synchronization2 = VK_FALSE;
+    CHECK(why().find("lacks the feature synchronization2") != std::string::npos);
     // Ours are gone; the host's device still works.
     CHECK(vkDeviceWaitIdle(host.device.device) == VK_SUCCESS);
 }
