@@ -82,6 +82,8 @@ Context::Context(Model& model, const ContextOptions& options)
     : model_(model),
       sequences_(options.sequences),
       step_rows_(step_rows(options)),
+      lean_(options.lean),
+      parked_(options.sequences),
       cache_(model.device(), model.config(), options),
       pace_(cache_.max_chunk(), options.slice_seconds),
       held_(options.sequences),
@@ -166,7 +168,8 @@ void Context::wrote(uint32_t sequence, uint32_t length) {
 
 // Room in the cache for positions [begin, end) to be written.
 void Context::require(uint32_t sequence, uint32_t begin, uint32_t end) {
-    cache_.reserve(sequence, begin, std::min(end, cache_.context()));
+    seat(sequence);
+    cache_.reserve(seat_of(sequence), begin, std::min(end, cache_.context()));
     forget_old_plans();
 }
 
@@ -259,7 +262,7 @@ Plan& Context::head_plan(uint32_t first, uint32_t count) {
 
 Activation Context::logits_row(uint32_t sequence) const {
     const uint64_t bytes = uint64_t{logits_.stride} * 4;
-    return {{logits_.slice.buffer, sequence * bytes, bytes}, 1, logits_.cols, logits_.stride};
+    return {{logits_.slice.buffer, seat_of(sequence) * bytes, bytes}, 1, logits_.cols, logits_.stride};
 }
 
 void Context::record_sampling(Recorder& recorder, const Activation& logits) {
@@ -377,7 +380,7 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
         const uint32_t last_visible = picture ? begin + count - 1 : begin + i;
-        rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, sequence, last_visible};
+        rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, seat_of(sequence), last_visible};
     }
     if (!picture)
         look_up({rows, count});
@@ -476,7 +479,10 @@ void Context::lay_out(std::span<const Decoding> rows, std::span<const shader::Ro
     const Layout layout(count, model_.config().vocab_size);
     std::byte* const host = host_layout_.as<std::byte>();
     const auto part = [&]<typename T>(uint32_t i, T) { return reinterpret_cast<T*>(host + layout.at[i]); };
-    std::ranges::copy(at, part(Layout::rows, shader::Row{}));
+    std::ranges::transform(at, part(Layout::rows, shader::Row{}), [&](shader::Row row) {
+        row.sequence = seat_of(row.sequence);
+        return row;
+    });
     auto* params = part(Layout::params, shader::SampleParams{});
     auto* stops = part(Layout::stops, uint32_t{});
     auto* seen = part(Layout::seen, uint32_t{});

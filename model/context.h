@@ -58,6 +58,16 @@ public:
     uint32_t max_chunk() const { return cache_.max_chunk(); }
     uint32_t sequences() const { return sequences_; }
 
+    // Whether sequences can take over what others hold: not in a lean context.
+    bool can_fork() const { return !lean_; }
+
+    // Everything that the sequences hold, now with the host, and what is decoding. Another context of the
+    // same model, with as many sequences and the same KvType, take()s it, and goes on as this one would have.
+    // The fresh one must hold nothing. Throws device_lost, out_of_memory.
+    struct Away;
+    Away put_away();
+    void take(Away away);
+
     // Ids that the cache holds for a sequence.
     const std::vector<int32_t>& tokens(uint32_t sequence) const { return held_[sequence]; }
     // Makes a sequence hold only its first `length` tokens, or as many as it can go back to, and ends its
@@ -181,6 +191,12 @@ private:
         std::vector<float> logits;  // [vocab] or none
         uint64_t bytes() const { return rings.size() + logits.size() * sizeof(float); }
     };
+    bool here(uint32_t sequence) const { return !lean_ || seated_ == sequence; }
+    // The device's number of a sequence that is there.
+    uint32_t seat_of(uint32_t sequence) const { return lean_ ? 0 : sequence; }
+    void seat(uint32_t sequence);
+    void park(uint32_t sequence);
+    void store(uint32_t sequence, const std::function<void(std::span<std::byte>)>& get);
     Activations activations(uint32_t rows) const;
     void wrote(uint32_t sequence, uint32_t length);
     void require(uint32_t sequence, uint32_t begin, uint32_t end);
@@ -206,6 +222,9 @@ private:
 
     Model& model_;
     uint32_t sequences_, step_rows_;
+    bool lean_;
+    uint32_t seated_ = 0;  // if lean: the sequence that is on the device
+    std::vector<std::vector<std::byte>> parked_;  // keys and values of those that are not, like save()
     KvCache cache_;
     uint32_t plans_generation_ = UINT32_MAX;  // of the cache and the model together
     std::map<PlanKey, Plan> plans_;
@@ -240,6 +259,13 @@ private:
     size_t ahead_at_ = 0;
     std::vector<int32_t> drawn_;
     double host_seconds_ = 0;
+};
+
+struct Context::Away {
+    std::vector<std::vector<int32_t>> held;
+    std::vector<std::vector<std::byte>> parked;
+    std::vector<std::vector<Checkpoint>> checkpoints;
+    std::vector<Decoding> decoding;
 };
 
 }  // namespace olivine

@@ -1,6 +1,7 @@
 // What a context knows of the past of its sequences: going back, checkpoints, forks, saving and loading.
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <functional>
 #include <iterator>
 #include <utility>
@@ -19,10 +20,14 @@ uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     std::vector<int32_t>& held = held_[sequence];
     length = reach(sequence, length);
     if (length < held.size()) {
+        if (length > 0)
+            seat(sequence);
         const auto shorten = [&](uint32_t to) {
             has_logits_[sequence] = false;
             held.resize(to);
-            cache_.trim(sequence, to);
+            parked_[sequence].clear();
+            if (here(sequence))
+                cache_.trim(seat_of(sequence), to);
             std::erase_if(checkpoints_[sequence], [&](const Checkpoint& each) { return each.length > to; });
             if (to == 0)
                 written_[sequence] = 0;
@@ -38,6 +43,7 @@ uint32_t Context::rewind(uint32_t sequence, uint32_t length) {
     }
     const Checkpoint* const here = checkpoint(sequence, length);
     if (here && here->length == length && !here->logits.empty() && !has_logits_[sequence]) {
+        seat(sequence);
         write(model_.device(), logits_row(sequence).slice, std::as_bytes(std::span(here->logits)));
         has_logits_[sequence] = true;
     }
@@ -64,7 +70,7 @@ const Context::Checkpoint* Context::checkpoint(uint32_t sequence, uint32_t lengt
 
 // Only the rings: pages of global layers are those of the sequence's first tokens anyway.
 void Context::restore(uint32_t sequence, const Checkpoint& from) {
-    write(model_.device(), cache_.stored(sequence, from.length, KvPart::rings), from.rings);
+    write(model_.device(), cache_.stored(seat_of(sequence), from.length, KvPart::rings), from.rings);
     // As if the rings had run on as far as they can without losing what is in `from`.
     written_[sequence] = from.length + max_chunk() - 1;
 }
@@ -75,18 +81,18 @@ void Context::keep(uint32_t sequence) {
     const uint64_t ring_bytes = cache_.stored_bytes(length, KvPart::rings);
     // A chunk that was stopped may have taken the first of those positions.
     const bool whole = cache_.can_rewind(written_[sequence] + 1, length);
-    if (length == 0 || !whole || ring_bytes + logits_bytes > checkpoint_bytes_)
+    if (length == 0 || !parked_[sequence].empty() || !whole || ring_bytes + logits_bytes > checkpoint_bytes_)
         return;
     std::vector<Checkpoint>& all = checkpoints_[sequence];
     if (all.empty() || all.back().length != length) {
         Checkpoint one{.length = length, .age = ++checkpoints_taken_, .rings = {}, .logits = {}};
         one.rings.resize(ring_bytes);
-        read(model_.device(), cache_.stored(sequence, length, KvPart::rings), one.rings);
+        read(model_.device(), cache_.stored(seat_of(sequence), length, KvPart::rings), one.rings);
         all.push_back(std::move(one));
     }
     if (has_logits_[sequence] && all.back().logits.empty()) {
         all.back().logits.resize(logits_.cols);
-        read_logits(sequence, 1, all.back().logits);
+        read_logits(seat_of(sequence), 1, all.back().logits);
     }
     forget_oldest();
 }
@@ -113,7 +119,8 @@ void Context::forget_oldest() {
 }
 
 uint32_t Context::fork(uint32_t from, uint32_t to, uint32_t length) {
-    assert(from != to);
+    assert(from != to && can_fork());
+    seat(from);
     rewind(to, 0);
     length = reach(from, length);
     if (length == 0)
@@ -143,8 +150,10 @@ void in_parts(const std::vector<Slice>& slices,
 }  // namespace
 
 void Context::save(uint32_t sequence, const std::function<void(std::span<const std::byte>)>& put) const {
+    if (!parked_[sequence].empty())
+        return put(parked_[sequence]);
     std::vector<std::byte> bytes;
-    in_parts(cache_.stored(sequence, static_cast<uint32_t>(held_[sequence].size()), KvPart::all),
+    in_parts(cache_.stored(seat_of(sequence), static_cast<uint32_t>(held_[sequence].size()), KvPart::all),
              [&](std::span<const Slice> slices, uint64_t count) {
                  bytes.resize(count);
                  read(model_.device(), slices, bytes);
@@ -154,19 +163,82 @@ void Context::save(uint32_t sequence, const std::function<void(std::span<const s
 
 void Context::load(uint32_t sequence, std::span<const int32_t> tokens,
                    const std::function<void(std::span<std::byte>)>& get) {
-    const uint32_t length = static_cast<uint32_t>(tokens.size());
-    assert(length > 0 && length <= context());
+    assert(!tokens.empty() && tokens.size() <= context());
     rewind(sequence, 0);
-    require(sequence, 0, length);
+    seat(sequence);
+    held_[sequence].assign(tokens.begin(), tokens.end());
+    try {
+        store(sequence, get);
+    } catch (...) {
+        held_[sequence].clear();
+        throw;
+    }
+}
+
+// Writes all that a sequence holds, which is on the device from then on.
+void Context::store(uint32_t sequence, const std::function<void(std::span<std::byte>)>& get) {
+    const uint32_t length = static_cast<uint32_t>(held_[sequence].size());
+    cache_.reserve(seat_of(sequence), 0, length);
+    forget_old_plans();
     std::vector<std::byte> bytes;
-    in_parts(cache_.stored(sequence, length, KvPart::all),
+    in_parts(cache_.stored(seat_of(sequence), length, KvPart::all),
              [&](std::span<const Slice> slices, uint64_t count) {
                  bytes.resize(count);
                  get(bytes);
                  write(model_.device(), slices, bytes);
              });
-    held_[sequence].assign(tokens.begin(), tokens.end());
     written_[sequence] = length + max_chunk();  // nothing before it is sure to be there
+}
+
+// Brings a sequence to the device if it is not there, in a lean context in place of another.
+void Context::seat(uint32_t sequence) {
+    if (lean_ && seated_ != sequence) {
+        park(seated_);
+        seated_ = sequence;
+    }
+    if (parked_[sequence].empty())
+        return;
+    std::span<const std::byte> left = parked_[sequence];
+    store(sequence, [&](std::span<std::byte> part) {
+        std::memcpy(part.data(), left.data(), part.size());
+        left = left.subspan(part.size());
+    });
+    parked_[sequence] = {};
+}
+
+// And to the host, if it holds anything there.
+void Context::park(uint32_t sequence) {
+    if (!held_[sequence].empty() && parked_[sequence].empty()) {
+        std::vector<std::byte> bytes;
+        bytes.reserve(saved_bytes(static_cast<uint32_t>(held_[sequence].size())));
+        save(sequence,
+             [&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); });
+        parked_[sequence] = std::move(bytes);
+        written_[sequence] = static_cast<uint32_t>(held_[sequence].size()) + max_chunk();
+    }
+    has_logits_[sequence] = false;
+    cache_.trim(seat_of(sequence), 0);
+}
+
+Context::Away Context::put_away() {
+    for (uint32_t s = 0; s < sequences_; ++s)
+        if (here(s))
+            park(s);
+    return {.held = held_, .parked = parked_, .checkpoints = checkpoints_, .decoding = decoding_};
+}
+
+void Context::take(Away away) {
+    assert(away.held.size() == sequences_);
+    held_ = std::move(away.held);
+    parked_ = std::move(away.parked);
+    checkpoints_ = std::move(away.checkpoints);
+    for (uint32_t s = 0; s < sequences_; ++s) {
+        written_[s] = held_[s].empty() ? 0 : static_cast<uint32_t>(held_[s].size()) + max_chunk();
+        for (const Checkpoint& each : checkpoints_[s])
+            checkpoints_taken_ = std::max(checkpoints_taken_, each.age);
+    }
+    decoding_ = std::move(away.decoding);
+    laid_out_ = false;
 }
 
 }  // namespace olivine

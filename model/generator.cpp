@@ -18,8 +18,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
     : model_(model),
-      context_(model.device(),
-               [&model, options](std::optional<Context>& made) { made.emplace(model, options); }),
+      options_(options),
+      context_(model.device(), [this](std::optional<Context>& made) { made.emplace(model_, options_); }),
       drafts_(options.drafts) {
     if (draft && drafts_ > 0)
         drafter_ = std::make_unique<Drafter>(*draft, context_->context(), options.kv);
@@ -71,6 +71,59 @@ std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, c
     return ids;
 }
 
+// The sequences move by way of the host, and what decodes goes on.
+void Generator::set_lean(bool lean) {
+    const auto make = [&](bool how, Context::Away away) {
+        options_.lean = how;
+        model_.set_context(options_);
+        context_.make();
+        context_->take(std::move(away));
+    };
+    const Context::Away away = context_->put_away();
+    context_.drop();
+    try {
+        make(lean, away);
+    } catch (const Error&) {  // it has had room before
+        context_.drop();
+        make(!lean, away);
+        throw;
+    }
+}
+
+void Generator::set_budget(uint64_t bytes) {
+    const bool may_be_lean = context_->decoding().size() <= 1 && !drafter_;
+    const auto set = [&](bool lean) {
+        ContextOptions options = options_;
+        options.lean = lean;
+        model_.set_context(options);
+        try {
+            model_.set_budget(bytes);
+            return true;
+        } catch (const Error& error) {
+            model_.set_context(options_);
+            if (error.fault() != Fault::out_of_memory || lean || !may_be_lean)
+                throw;
+            return false;
+        }
+    };
+    if (set(false)) {
+        if (options_.lean)
+            set_lean(false);
+        return;
+    }
+    // What waits with the host is away before the budget falls.
+    const bool was_lean = options_.lean;
+    if (!was_lean)
+        set_lean(true);
+    try {
+        set(true);
+    } catch (const Error&) {
+        if (!was_lean)
+            set_lean(false);
+        throw;
+    }
+}
+
 void Generator::forbid(std::span<const int32_t> ids) {
     for (int32_t id : ids)
         if (id >= 0 && static_cast<uint32_t>(id) < model_.config().vocab_size)
@@ -92,7 +145,7 @@ bool Generator::prefill(std::span<const Answer> answers, std::span<const std::ve
         return std::min(last, context_->reach(s, common(text, context_->tokens(s))));
     };
     uint32_t donor = sequence, most_given = gives(sequence);
-    for (uint32_t s = 0; s < context_->sequences(); ++s)
+    for (uint32_t s = 0; s < context_->sequences() && context_->can_fork(); ++s)
         if (const uint32_t given = gives(s); given > most_given) {
             donor = s;
             most_given = given;

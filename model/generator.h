@@ -68,6 +68,13 @@ public:
     // Ids that may never be drawn, from now on: place holders of pictures, padding rows.
     void forbid(std::span<const int32_t> ids);
 
+    // Model::set_budget(). Where weights alone cannot make the room, the context becomes a lean one: keys and
+    // values of the sequences that do not run wait with the host. Later budgets that have room for it
+    // bring it back. To be called between steps, also from on_token where one prompt runs; throws what
+    // Model::set_budget() throws.
+    void set_budget(uint64_t bytes);
+    bool lean() const { return options_.lean; }
+
     const GenerateStats& stats() const { return stats_; }  // of the last generate()
     Context& context() { return *context_; }
     Model& model() { return model_; }
@@ -87,7 +94,10 @@ private:
     std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
                                         DraftLength& length, const Cancelled& cancelled);
 
+    void set_lean(bool lean);
+
     Model& model_;
+    ContextOptions options_;
     Remade<Context> context_;
     uint32_t drafts_;
     std::unique_ptr<Drafter> drafter_;  // null: guesses are looked up

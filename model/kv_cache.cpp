@@ -30,8 +30,8 @@ uint32_t take_page(std::vector<uint32_t>& users) {
 KvCache::KvCache(Device& device, const Config& config, const ContextOptions& options)
     : device_(device), config_(config),
       shape_{config.num_heads, config.num_kv_heads, config.head_dim}, type_(options.kv),
-      sequences_(options.sequences), context_(context_length(config, options.context)),
-      max_chunk_(chunk_length(context_)),
+      sequences_(seats(options)), context_(context_length(config, options.context)),
+      max_chunk_(chunk_length(config, options)), ring_slots_(ring_slots(config, options)),
       slot_bytes_(uint64_t{shape_.kv_heads} * kv_head_bytes(type_, shape_)) {
     ring_keys_.resize(config.num_layers);
     ring_values_.resize(config.num_layers);
@@ -42,7 +42,7 @@ KvCache::KvCache(Device& device, const Config& config, const ContextOptions& opt
         if (config.global_layers[i])
             continue;
         layer.window = config.sliding_window;
-        layer.capacity = ring_slots(config, context_);
+        layer.capacity = ring_slots_;
         const uint64_t bytes = uint64_t{sequences_} * layer.capacity * slot_bytes_;
         if (bytes > device_.capabilities().max_range_bytes)
             fail(Fault::unsupported,
@@ -273,7 +273,7 @@ bool KvCache::can_rewind(uint32_t written, uint32_t kept) const {
     assert(kept <= written);
     // A ring holds the last window + max_chunk - 1 positions before `written`; position `kept` sees
     // the window - 1 before it.
-    return written - kept <= max_chunk_ || written <= ring_slots(config_, context_);
+    return written - kept <= max_chunk_ || written <= ring_slots_;
 }
 
 std::vector<Slice> KvCache::stored(uint32_t sequence, uint32_t length, KvPart part) const {

@@ -19,7 +19,7 @@ enum class KvPart : uint8_t {
 // that sequences that begin alike can share them. Buffers grow with what is dealt out.
 class KvCache {
 public:
-    // Allocates the rings. Throws out_of_memory; unsupported, where the device cannot bind one.
+    // Of seats(options) sequences. Allocates the rings. Throws out_of_memory; unsupported, where the device cannot bind one.
     KvCache(Device& device, const Config& config, const ContextOptions& options);
 
     const KvLayer& layer(uint32_t index) const { return layers_[index]; }
@@ -80,6 +80,7 @@ private:
     uint32_t sequences_;
     uint32_t context_;
     uint32_t max_chunk_;
+    uint32_t ring_slots_;
     uint64_t slot_bytes_;  // of keys, or values
     uint32_t generation_ = 0;
     std::vector<Buffer> ring_keys_, ring_values_;  // [layers]; none for global ones

@@ -91,6 +91,11 @@ void Model::set_budget(uint64_t bytes) {
     fit(bytes, others_);
 }
 
+void Model::set_context(const ContextOptions& context) {
+    context_ = context;
+    bytes_ = model_bytes(bytes_, config_, context);
+}
+
 void Model::fit(uint64_t bytes, uint64_t others) {
     generation();  // throws after a change that has failed
     read_all();

@@ -56,6 +56,8 @@ public:
     // when the driver fails: then the model does not run, and says so by the same fault, until the
     // device is made anew.
     void set_budget(uint64_t bytes);
+    // The context that set_budget() leaves room for from now on: as ModelOptions::context.
+    void set_context(const ContextOptions& context);
     const Residency& residency() const { return residency_; }
     // Null where everything is resident.
     WeightStream* stream() { return parts_->stream.get(); }

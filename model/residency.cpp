@@ -33,7 +33,7 @@ Residency residency(const Config& config, const ModelBytes& bytes, const Context
     const uint32_t group_rows =
         std::min(head_group_rows(config, bytes.head, layer), config.vocab_size);
     const uint32_t rows =
-        std::max(chunk_length(context_length(config, options.context)), step_rows(options));
+        std::max(chunk_length(config, options), step_rows(options));
     const uint64_t group = std::max(layer, head_bytes(group_rows) + 256);
     // Besides the slots: looked-up rows, which of them a token has, and room to read images and logits back.
     const uint64_t extra =

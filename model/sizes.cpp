@@ -22,24 +22,24 @@ uint64_t kv_bytes(const Config& config, const ContextOptions& options) {
     const uint32_t context = context_length(config, options.context);
     uint64_t slots = 0;
     for (uint32_t i = 0; i < config.num_layers; ++i)
-        slots += config.global_layers[i] ? paged_slots(context, options.sequences)
-                                         : ring_slots(config, context);
-    return slots * slot * options.sequences;
+        slots += config.global_layers[i] ? paged_slots(context, seats(options))
+                                         : ring_slots(config, options);
+    return slots * slot * seats(options);
 }
 
 // Tables of pages, and what global layers need where the device cannot bind one whole: any binds 128 MiB.
 uint64_t page_bytes(const ContextOptions& options, const HeadShape& shape, uint32_t context, uint32_t rows) {
     constexpr uint64_t kEachBinds = 128u << 20, kMostTables = 1u << 20;
-    const uint64_t slots = uint64_t{options.sequences} * paged_slots(context, options.sequences);
+    const uint64_t slots = uint64_t{seats(options)} * paged_slots(context, seats(options));
     const bool whole = slots * shape.kv_heads * kv_head_bytes(options.kv, shape) <= kEachBinds;
-    return (slots / KvLayer::kPage + options.sequences + 64) * 4 +
+    return (slots / KvLayer::kPage + seats(options) + 64) * 4 +
            (whole ? 0 : Attention::carried_bytes(shape, rows) + kMostTables);
 }
 
 uint64_t scratch_bytes(const Config& config, const ContextOptions& options) {
     const uint32_t context = context_length(config, options.context);
     const uint32_t steps = step_rows(options);
-    const uint32_t rows = std::max(chunk_length(context), steps);
+    const uint32_t rows = std::max(chunk_length(config, options), steps);
     const HeadShape shape{config.num_heads, config.num_kv_heads, config.head_dim};
     const uint32_t qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
     return 3 * Activation::bytes_of(rows, config.hidden_size) + Activation::bytes_of(rows, qkv) +
@@ -91,14 +91,17 @@ uint32_t rope_positions(const Config& config, const ContextOptions& options) {
     return std::max({context_length(config, options.context), config.max_positions, kLeast});
 }
 
-uint32_t chunk_length(uint32_t context) { return std::min(kMaxChunk, context); }
+uint32_t chunk_length(const Config& config, const ContextOptions& options) {
+    const uint32_t most = options.lean ? std::max(kLeanChunk, config.mm_tokens_per_image) : kMaxChunk;
+    return std::min(most, context_length(config, options.context));
+}
 
 uint32_t widest_linear(const Config& config) {
     return std::max({config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size});
 }
 
-uint32_t ring_slots(const Config& config, uint32_t context) {
-    return config.sliding_window + chunk_length(context) - 1;
+uint32_t ring_slots(const Config& config, const ContextOptions& options) {
+    return config.sliding_window + chunk_length(config, options) - 1;
 }
 
 uint32_t paged_slots(uint32_t context, uint32_t sequences) {

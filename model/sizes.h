@@ -32,18 +32,24 @@ struct ContextOptions {
     double chain_seconds =
         0.02;  // decode steps in one submission; words then still come one by one to the eye
     KvType kv = KvType::f16;
+    // For the least memory: the device has one sequence at a time, the others wait with the host, and
+    // chunks are short.
+    bool lean = false;
 };
 
 // min(model's, 8192) or what was asked for. Throws bad_input beyond kMostPositions.
 uint32_t context_length(const Config& config, uint32_t asked);
 // Positions that a model's tables of sines are made for: a context has as many at most.
 uint32_t rope_positions(const Config& config, const ContextOptions& options);
-// Longest chunk for a context: min(kMaxChunk, context).
-uint32_t chunk_length(uint32_t context);
+// Longest chunk: min(kMaxChunk, context). Lean: kLeanChunk, or what a picture takes if that is more.
+constexpr uint32_t kLeanChunk = 64;
+uint32_t chunk_length(const Config& config, const ContextOptions& options);
+// Sequences that are on the device at once.
+constexpr uint32_t seats(const ContextOptions& options) { return options.lean ? 1 : options.sequences; }
 
 // Rows of a decode step, at most.
 constexpr uint32_t step_rows(const ContextOptions& options) {
-    return std::max(options.sequences, options.drafts + 1);
+    return std::max(seats(options), options.drafts + 1);
 }
 
 struct ModelBytes {
@@ -68,7 +74,7 @@ ModelBytes model_bytes(ModelBytes bytes, const Config& config, const ContextOpti
 uint32_t widest_linear(const Config& config);
 
 // Slots of one sequence in a local layer: window + chunk - 1.
-uint32_t ring_slots(const Config& config, uint32_t context);
+uint32_t ring_slots(const Config& config, const ContextOptions& options);
 // In a global one: the context, in whole pages where sequences may share them.
 uint32_t paged_slots(uint32_t context, uint32_t sequences);
 

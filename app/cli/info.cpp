@@ -25,7 +25,7 @@ struct Facts {
     ModelBytes bytes;
     Residency residency;           // within --vram-budget
     uint32_t longest_context = 0;  // that fits it
-    uint32_t context = 0;
+    uint32_t context = 0, max_chunk = 0;
     uint32_t global_layers = 0;
 };
 
@@ -47,6 +47,7 @@ Facts facts_of(const InfoFlags& flags) {
     facts.residency = residency(facts.config, facts.bytes, flags.context, budget);
     facts.longest_context = longest_context(facts.config, facts.bytes, flags.context, budget);
     facts.context = context_length(facts.config, flags.context.context);
+    facts.max_chunk = chunk_length(facts.config, flags.context);
     const auto& global = facts.config.global_layers;
     facts.global_layers = static_cast<uint32_t>(std::count(global.begin(), global.end(), true));
     return facts;
@@ -74,7 +75,7 @@ void print_json(const Facts& facts, KvType kv) {
             {"longest_context", facts.longest_context},
             {"context", facts.context},
             {"max_context", config.max_positions},
-            {"max_chunk", chunk_length(facts.context)},
+            {"max_chunk", facts.max_chunk},
             {"kv", name(kv)},
             {"layers", config.num_layers},
             {"global_layers", facts.global_layers},
@@ -113,7 +114,7 @@ void print_table(const Facts& facts, KvType kv) {
                               config.num_kv_heads, config.head_dim));
     row("vocabulary", grouped_text(config.vocab_size));
     row("context", format_text("%u tokens (the model's: %u), prompts in chunks of %u",
-                               facts.context, config.max_positions, chunk_length(facts.context)));
+                               facts.context, config.max_positions, facts.max_chunk));
     size("weights", facts.bytes.weights, facts.type);
     size("KV cache", facts.bytes.kv, name(kv));
     size("scratch", facts.bytes.scratch, "");

@@ -193,7 +193,11 @@ void olv_model::follow_budget() {
     if (!wanted)
         return;
     try {
-        model->set_budget(*wanted);
+        const bool lean = generator->lean();
+        generator->set_budget(*wanted);
+        if (generator->lean() != lean)
+            device.log(lean ? "Keys and values of all sessions are back on the device."
+                            : "Keys and values of idle sessions wait with the host.");
     } catch (const olivine::Error& error) {  // the model goes on as before, or says at its next step why not
         device.log(error.what());
     }
