@@ -25,8 +25,9 @@ constexpr int kMaxJsonDepth = 32;
 constexpr size_t kMaxFiles = 1024;
 constexpr std::string_view kMmprojLayer = "v.blk.";
 
-Json read_json(const std::string& path, uint64_t limit) {
-    const std::string text = File::open(path).read_text(limit);
+Json read_json(const File& file, uint64_t limit) {
+    const std::string& path = file.path();
+    const std::string text = file.read_text(limit);
     const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
         if (depth > kMaxJsonDepth)
             fail(Fault::bad_file, "%s: values are nested more than %d deep.",
@@ -160,34 +161,31 @@ bool is_picture_tensor(std::string_view canonical) {
 }
 
 // The files beside the model that are called mmproj, sorted.
-std::vector<std::string> list_mmproj(const std::string& model) {
+std::vector<std::string> list_mmproj(const std::string& model, const FileSource& files) {
     const fs::path file(model);
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-    std::vector<std::string> files;
-    std::error_code error;
-    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
-         it.increment(error)) {
-        const std::string name = it->path().filename().string();
+    std::vector<std::string> found;
+    for (const std::string& name : files.list(folder.string())) {
         std::string lower = name;
         std::transform(lower.begin(), lower.end(), lower.begin(),
                        [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-        std::error_code ignored;
+        const std::string path = (folder / name).string();
         if (lower.find("mmproj") != std::string::npos && lower.ends_with(".gguf") &&
-            name.front() != '.' && it->path().filename() != file.filename() &&
-            it->is_regular_file(ignored))
-            files.push_back((folder / name).string());
+            name.front() != '.' && name != file.filename() &&
+            files.kind(path) == FileSource::Kind::file)
+            found.push_back(path);
     }
-    std::sort(files.begin(), files.end());
-    return files;
+    return found;
 }
 
 // The first of them that was made for this text model; empty without one. People keep the encoders of
 // several models, and of one model in several types, in one folder.
-std::string find_mmproj(const std::string& model, const Config& config, const Gguf& text) {
-    for (const std::string& file : list_mmproj(model)) {
+std::string find_mmproj(const std::string& model, const Config& config, const Gguf& text,
+                        const FileSource& files) {
+    for (const std::string& file : list_mmproj(model, files)) {
         try {
             Config trial = config;
-            add_mmproj(trial, Gguf::open(file), text);
+            add_mmproj(trial, Gguf::parse(files.open(file)), text);
             return file;
         } catch (const Error&) {
             // Another model's, or damaged: the text does not need it, and --mmproj says what is wrong.
@@ -198,10 +196,10 @@ std::string find_mmproj(const std::string& model, const Config& config, const Gg
 
 // The safetensors files that the folder's index names, sorted. Adds every (tensor, file) to
 // `promised`.
-std::vector<std::string> read_index(const std::string& path,
+std::vector<std::string> read_index(const File& index_file,
                                     std::vector<std::pair<std::string, std::string>>& promised) {
-    const Json index = read_json(path, kMaxIndexBytes);
-    const std::string shown = printable_path(path);
+    const Json index = read_json(index_file, kMaxIndexBytes);
+    const std::string shown = printable_path(index_file.path());
     const auto map = index.is_object() ? index.find("weight_map") : index.end();
     if (!index.is_object() || map == index.end() || !map->is_object())
         fail(Fault::bad_file, "%s: key 'weight_map' is missing or no object.", shown.c_str());
@@ -223,76 +221,71 @@ std::vector<std::string> read_index(const std::string& path,
 }
 
 // Without an index: model*.safetensors, or else every *.safetensors, sorted.
-std::vector<std::string> list_safetensors(const std::string& folder) {
+std::vector<std::string> list_safetensors(const std::string& folder, const FileSource& files) {
     std::vector<std::string> all;
     std::vector<std::string> named_model;
-    std::error_code error;
-    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
-         it.increment(error)) {
-        const std::string name = it->path().filename().string();
+    for (const std::string& name : files.list(folder)) {
         if (!name.ends_with(".safetensors") || name.front() == '.')
             continue;
         all.push_back(name);
         if (name.starts_with("model"))
             named_model.push_back(name);
     }
-    std::vector<std::string> result = named_model.empty() ? std::move(all) : std::move(named_model);
-    std::sort(result.begin(), result.end());
-    return result;
+    return named_model.empty() ? all : named_model;
 }
 
 }  // namespace
 
-std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path, const std::string& mmproj) {
+std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path, const std::string& mmproj,
+                                             const FileSource& files) {
     std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(path));
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (status.type() == fs::file_type::not_found)
+    const FileSource::Kind kind = files.kind(path);
+    if (kind == FileSource::Kind::nothing)
         fail(Fault::bad_file, "%s: there is no such file or folder.", printable_path(path).c_str());
-    if (fs::is_directory(status)) {
+    if (kind == FileSource::Kind::folder) {
         if (!mmproj.empty())
             fail(Fault::bad_input, "--mmproj is '%s', but the model '%s' is a folder, which holds "
                  "its picture encoder itself (--mmproj is for GGUF files).",
                  printable_path(mmproj).c_str(), printable_path(path).c_str());
-        checkpoint->open_folder();
+        checkpoint->open_folder(files);
     } else {
-        checkpoint->open_gguf(mmproj);
+        checkpoint->open_gguf(mmproj, files);
     }
     checkpoint->check_text_tensors();
     checkpoint->check_vision_tensors();
     return checkpoint;
 }
 
-void Checkpoint::open_folder() {
-    const fs::path folder(path_);
-    const std::string config_path = (folder / "config.json").string();
-    config_ = config_from_hf(read_json(config_path, kMaxConfigBytes), config_path);
-    const std::string generation_path = (folder / "generation_config.json").string();
-    if (std::error_code error; fs::exists(generation_path, error))
-        add_generation_config(config_, read_json(generation_path, kMaxConfigBytes),
-                              generation_path);
-    const std::string preprocessor_path = (folder / "preprocessor_config.json").string();
-    if (std::error_code error; config_.vision && fs::exists(preprocessor_path, error))
-        add_preprocessor_config(config_, read_json(preprocessor_path, kMaxConfigBytes),
-                                preprocessor_path);
+void Checkpoint::open_folder(const FileSource& files) {
+    const auto inside = [&](const std::string& name) { return (fs::path(path_) / name).string(); };
+    const auto json = [&](const std::string& path) {
+        return read_json(files.open(path), kMaxConfigBytes);
+    };
+    const std::string config_path = inside("config.json");
+    config_ = config_from_hf(json(config_path), config_path);
+    const std::string generation_path = inside("generation_config.json");
+    if (files.has(generation_path))
+        add_generation_config(config_, json(generation_path), generation_path);
+    const std::string preprocessor_path = inside("preprocessor_config.json");
+    if (config_.vision && files.has(preprocessor_path))
+        add_preprocessor_config(config_, json(preprocessor_path), preprocessor_path);
 
     std::vector<std::pair<std::string, std::string>> promised;
     std::vector<std::string> names;
-    const std::string index_path = (folder / "model.safetensors.index.json").string();
-    std::error_code error;
-    if (fs::exists(folder / "model.safetensors", error))
+    const std::string index_path = inside("model.safetensors.index.json");
+    if (files.has(inside("model.safetensors")))
         names = {"model.safetensors"};
-    else if (fs::exists(index_path, error))
-        names = read_index(index_path, promised);
+    else if (files.has(index_path))
+        names = read_index(files.open(index_path), promised);
     else
-        names = list_safetensors(path_);
+        names = list_safetensors(path_, files);
     if (names.empty() || names.size() > kMaxFiles)
         fail(Fault::bad_file, "%s: the folder has %zu safetensors files (1 to %zu).",
              printable_path(path_).c_str(), names.size(), kMaxFiles);
 
     std::map<std::string, std::string, std::less<>> file_of_name;
     for (uint32_t i = 0; i < names.size(); ++i) {
-        Safetensors header = Safetensors::open((folder / names[i]).string());
+        const Safetensors header = Safetensors::parse(files.open(inside(names[i])));
         for (const Safetensors::Tensor& tensor : header.tensors()) {
             file_of_name[tensor.name] = names[i];
             add(canonical_hf(tensor.name),
@@ -300,7 +293,7 @@ void Checkpoint::open_folder() {
                  .shape = tensor.shape, .bytes = tensor.bytes, .file = i, .offset = tensor.offset},
                 tensor.type ? std::string() : tensor.type_name);
         }
-        files_.push_back(std::move(header).take_file());
+        files_.push_back(header.file());
     }
     for (const auto& [tensor, file] : promised) {
         const auto it = file_of_name.find(tensor);
@@ -311,8 +304,8 @@ void Checkpoint::open_folder() {
     }
 }
 
-void Checkpoint::open_gguf(const std::string& mmproj) {
-    gguf_ = Gguf::open(path_);
+void Checkpoint::open_gguf(const std::string& mmproj, const FileSource& files) {
+    gguf_ = Gguf::parse(files.open(path_));
     config_ = config_from_gguf(*gguf_);
     for (const Gguf::Tensor& tensor : gguf_->tensors())
         add(canonical_gguf(tensor.name),
@@ -321,13 +314,13 @@ void Checkpoint::open_gguf(const std::string& mmproj) {
             tensor.type ? std::string() : ggml_type_name(tensor.type_id));
     std::string found = mmproj;
     if (mmproj.empty() && config_.family == Config::Family::gemma3)
-        found = find_mmproj(path_, config_, *gguf_);
+        found = find_mmproj(path_, config_, *gguf_, files);
     if (!found.empty() && found != kNoMmproj)
-        open_mmproj(found);
+        open_mmproj(files.open(found));
 }
 
-void Checkpoint::open_mmproj(const std::string& path) {
-    mmproj_ = Gguf::open(path);
+void Checkpoint::open_mmproj(File file) {
+    mmproj_ = Gguf::parse(std::move(file));
     add_mmproj(config_, *mmproj_, *gguf_);
     const auto swapped = swapped_layers(*mmproj_, *config_.vision);
     for (const Gguf::Tensor& tensor : mmproj_->tensors()) {

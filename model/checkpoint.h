@@ -1,4 +1,4 @@
-// A model's weights on disk, whatever the format: one set of names, one way to read them.
+// A model's weights in its files, whatever the format: one set of names, one way to read them.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include "engine/data_type.h"
 #include "model/config.h"
 #include "model/file.h"
+#include "model/file_source.h"
 #include "model/gguf.h"
 
 namespace olivine {
@@ -63,11 +64,13 @@ public:
     // read: F32, F16, BF16, and matrices of a GGUF also Q8_0, Q4_0. So is every tensor of
     // vision_tensors(config()), quantised ones only among the matrices of the encoder's layers. A
     // folder without any picture tensor has no vision, whatever its config.json says.
+    // `files`: where these paths are looked up; may go afterwards, what is open stays so.
     // Errors: bad_file (damaged or incomplete; an mmproj that is not there or belongs to another
     // model), unsupported (a type, an architecture, a projector); both name the tensor or key, what
     // is there and what was expected. bad_input: an mmproj for a folder.
     static std::unique_ptr<Checkpoint> open(const std::string& path,
-                                            const std::string& mmproj = {});
+                                            const std::string& mmproj = {},
+                                            const FileSource& files = disk());
     static constexpr const char* kNoMmproj = "none";
 
     // vocab_size is the embedding's number of rows.
@@ -110,9 +113,9 @@ public:
 
 private:
     explicit Checkpoint(const std::string& path) : path_(path) {}
-    void open_folder();
-    void open_gguf(const std::string& mmproj);
-    void open_mmproj(const std::string& path);
+    void open_folder(const FileSource& files);
+    void open_gguf(const std::string& mmproj, const FileSource& files);
+    void open_mmproj(File file);
     void add(std::string canonical, TensorInfo info, std::string unsupported_type);
     void check_text_tensors();
     void check_vision_tensors();

@@ -9,58 +9,72 @@
 #include <cinttypes>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "engine/error.h"
 
 namespace olivine {
 
+namespace {
+
+// Of an open file; closed with it.
+class Descriptor {
+public:
+    explicit Descriptor(int number) : number_(number) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() { ::close(number_); }
+    int get() const { return number_; }
+
+private:
+    int number_;
+};
+
+}  // namespace
+
+File::File(std::string path, uint64_t size, Read read)
+    : path_(std::move(path)), size_(size), read_(std::move(read)) {}
+
 // Here and in FileWriter model/ assumes POSIX.
 File File::open(const std::string& path) {
-    File file;
-    file.path_ = path;
     // O_NONBLOCK: opening a pipe must fail below rather than wait for a writer.
-    file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file.descriptor_ < 0)
+    const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (number < 0)
         fail(Fault::bad_file, "%s: the file does not open (%s).", printable_path(path).c_str(),
              std::strerror(errno));
+    const auto descriptor = std::make_shared<const Descriptor>(number);
     struct stat status {};
-    if (::fstat(file.descriptor_, &status) != 0 || !S_ISREG(status.st_mode))
+    if (::fstat(number, &status) != 0 || !S_ISREG(status.st_mode))
         fail(Fault::bad_file, "%s: this is not a regular file.", printable_path(path).c_str());
-    file.size_ = static_cast<uint64_t>(status.st_size);
-    return file;
+    const auto size = static_cast<uint64_t>(status.st_size);
+    return File(path, size, [=](uint64_t offset, std::span<std::byte> out) {
+        size_t done = 0;
+        while (done < out.size()) {
+            const ssize_t got = ::pread(descriptor->get(), out.data() + done, out.size() - done,
+                                        static_cast<off_t>(offset + done));
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                fail(Fault::bad_file, "%s: reading at offset %" PRIu64 " fails (%s).",
+                     printable_path(path).c_str(), offset + done, std::strerror(errno));
+            if (got == 0)
+                fail(Fault::bad_file,
+                     "%s: the file now ends at byte %" PRIu64 ", it had %" PRIu64
+                     " bytes when it was opened.",
+                     printable_path(path).c_str(), offset + done, size);
+            done += static_cast<size_t>(got);
+        }
+        return true;
+    });
 }
 
 File File::from_bytes(std::vector<std::byte> bytes, const std::string& path) {
-    File file;
-    file.path_ = path;
-    file.size_ = bytes.size();
-    file.memory_ = std::move(bytes);
-    return file;
-}
-
-File::File(File&& other) noexcept
-    : path_(std::move(other.path_)),
-      size_(std::exchange(other.size_, 0)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      memory_(std::move(other.memory_)) {}
-
-File& File::operator=(File&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(size_, other.size_);
-    std::swap(descriptor_, other.descriptor_);
-    std::swap(memory_, other.memory_);
-    return *this;
-}
-
-File::~File() {
-    close();
-}
-
-void File::close() {
-    if (descriptor_ >= 0)
-        ::close(descriptor_);
-    descriptor_ = -1;
+    const auto kept = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+    return File(path, kept->size(), [kept](uint64_t offset, std::span<std::byte> out) {
+        std::memcpy(out.data(), kept->data() + offset, out.size());
+        return true;
+    });
 }
 
 void File::read(uint64_t offset, std::span<std::byte> out) const {
@@ -69,27 +83,9 @@ void File::read(uint64_t offset, std::span<std::byte> out) const {
              "%s: the file ends at byte %" PRIu64 ", %zu bytes at offset %" PRIu64
              " are expected.",
              printable_path(path_).c_str(), size_, out.size(), offset);
-    if (descriptor_ < 0) {
-        if (!out.empty())
-            std::memcpy(out.data(), memory_.data() + offset, out.size());
-        return;
-    }
-    size_t done = 0;
-    while (done < out.size()) {
-        const ssize_t got = ::pread(descriptor_, out.data() + done, out.size() - done,
-                                    static_cast<off_t>(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            fail(Fault::bad_file, "%s: reading at offset %" PRIu64 " fails (%s).",
-                 printable_path(path_).c_str(), offset + done, std::strerror(errno));
-        if (got == 0)
-            fail(Fault::bad_file,
-                 "%s: the file now ends at byte %" PRIu64 ", it had %" PRIu64
-                 " bytes when it was opened.",
-                 printable_path(path_).c_str(), offset + done, size_);
-        done += static_cast<size_t>(got);
-    }
+    if (!out.empty() && !read_(offset, out))
+        fail(Fault::bad_file, "%s: %zu bytes at offset %" PRIu64 " cannot be read.",
+             printable_path(path_).c_str(), out.size(), offset);
 }
 
 std::string File::read_text(uint64_t limit) const {

@@ -1,8 +1,9 @@
-// Read-only access to a file by offset, and text from files made safe for messages.
+// Files by offset, wherever their bytes are, and text from files made safe for messages.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,22 +11,20 @@
 
 namespace olivine {
 
-// A file that is read with pread and never mapped: a mapped file that somebody cuts while we use it
-// kills the process with a signal, a short read is an error that we can report. Reads from several
-// threads at once are fine. Movable, not copyable.
+// Bytes that are read by offset, never mapped: a mapped file that somebody cuts while we use it kills
+// the process with a signal, a short read is an error that we can report. Reads from several threads
+// at once are fine where what a File is made from allows them. Copies read the same bytes.
 class File {
 public:
-    // Fails with bad_file when the path does not open or is not a regular file.
+    // Fills `out` from `offset`, all of it within the file; false: that cannot be done.
+    using Read = std::function<bool(uint64_t offset, std::span<std::byte> out)>;
+
+    // Any bytes. `path` only appears in messages.
+    File(std::string path, uint64_t size, Read read);
+    // A regular file on disk, read with pread. Fails with bad_file when the path does not open or is
+    // something else.
     static File open(const std::string& path);
-
-    // A file that lives in memory, for tests and fuzzers; `path` only appears in messages.
     static File from_bytes(std::vector<std::byte> bytes, const std::string& path);
-
-    File(File&& other) noexcept;
-    File& operator=(File&& other) noexcept;
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    ~File();
 
     const std::string& path() const { return path_; }
 
@@ -33,20 +32,16 @@ public:
     uint64_t size() const { return size_; }
 
     // Fills `out` from `offset` (bytes from the start of the file). Fails with bad_file when the
-    // file ends before that, also when it was cut after opening.
+    // file ends before that, also when it was cut after opening, and when it cannot be read.
     void read(uint64_t offset, std::span<std::byte> out) const;
 
     // The whole file as text. Fails with bad_file when it is longer than `limit` bytes.
     std::string read_text(uint64_t limit) const;
 
 private:
-    File() = default;
-    void close();
-
     std::string path_;
-    uint64_t size_ = 0;
-    int descriptor_ = -1;           // -1: the bytes are in memory_
-    std::vector<std::byte> memory_;
+    uint64_t size_;
+    Read read_;
 };
 
 // A file that appears whole or not at all: it is written beside `path` and takes its place in commit().

@@ -37,8 +37,6 @@ public:
     static Safetensors parse(File file);
 
     const File& file() const { return file_; }
-    // The open file, to read from when the header is no longer needed.
-    File take_file() && { return std::move(file_); }
 
     // In the order of their data.
     const std::vector<Tensor>& tensors() const { return tensors_; }

@@ -314,22 +314,22 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::open(const std::string& path) {
+Tokenizer Tokenizer::open(const std::string& path, const FileSource& files) {
     namespace fs = std::filesystem;
-    std::error_code ignored;
     fs::path file = path;
-    if (fs::is_directory(file, ignored)) {
+    if (files.kind(path) == FileSource::Kind::folder) {
         file = fs::path(path) / "tokenizer.model";
-        if (!fs::exists(file, ignored))
+        if (!files.has(file.string()))
             file = fs::path(path) / "tokenizer.json";
-        if (!fs::exists(file, ignored))
+        if (!files.has(file.string()))
             fail(Fault::bad_file, "%s: the folder has no tokenizer.model and no tokenizer.json.",
                  path.c_str());
     }
+    const File opened = files.open(file.string());
     const fs::path extension = file.extension();
     if (extension == ".gguf")
-        return from_gguf(Gguf::open(file.string()));
-    const std::string text = File::open(file.string()).read_text(kMaxFileBytes);
+        return from_gguf(Gguf::parse(opened));
+    const std::string text = opened.read_text(kMaxFileBytes);
     return from_vocabulary(extension == ".json" ? read_tokenizer_json(text, file.string())
                                                 : read_sentencepiece_model(text, file.string()));
 }

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/file_source.h"
+
 namespace olivine {
 
 class Gguf;
@@ -28,9 +30,9 @@ public:
     };
 
     // A model folder (tokenizer.model, else tokenizer.json), one of these two files, or a .gguf
-    // file. Throws Error(bad_file) where it is missing or damaged, Error(unsupported) for another
-    // kind of tokenizer.
-    static Tokenizer open(const std::string& path);
+    // file, looked up in `files`. Throws Error(bad_file) where it is missing or damaged,
+    // Error(unsupported) for another kind of tokenizer.
+    static Tokenizer open(const std::string& path, const FileSource& files = disk());
     static Tokenizer from_gguf(const Gguf& file);
     // Throws Error(bad_file) if check_vocabulary does.
     static Tokenizer from_vocabulary(TokenizerVocabulary vocabulary);

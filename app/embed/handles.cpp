@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "app/embed/files.h"
 #include "app/embed/result.h"
 #include "app/embed/vulkan.h"
 #include "engine/error.h"
@@ -129,8 +130,6 @@ void olv_device::tell_events() {
 
 olv_model::olv_model(olv_device& owner, const olv_model_options& options)
     : device(owner), max_sessions(options.max_sessions > 0 ? options.max_sessions : 4) {
-    if (!options.path)
-        fail(Fault::bad_input, "olv_model_options.path is null.");
     if (max_sessions > olivine::kMaxSequences)
         fail(Fault::bad_input, "olv_model_options.max_sessions is %u (at most %u).", max_sessions,
              olivine::kMaxSequences);
@@ -138,9 +137,23 @@ olv_model::olv_model(olv_device& owner, const olv_model_options& options)
                .sequences = max_sessions,
                .slice_seconds = device.slice_seconds,
                .chain_seconds = device.slice_seconds};
-    checkpoint = olivine::Checkpoint::open(options.path);
+    if (options.file_count == 0) {
+        if (!options.path)
+            fail(Fault::bad_input, "olv_model_options.path is null, and there are no files.");
+        open_files(options.path, olivine::disk());
+        return;
+    }
+    const olivine::FileTable files = olivine::given_files(options.files, options.file_count);
+    if (options.path && *options.path)
+        open_files(options.path, files);
+    else
+        open_files(options.file_count == 1 ? options.files->name : ".", files);
+}
+
+void olv_model::open_files(const std::string& path, const olivine::FileSource& files) {
+    checkpoint = olivine::Checkpoint::open(path, {}, files);
     tokenizer = checkpoint->gguf() ? olivine::Tokenizer::from_gguf(*checkpoint->gguf())
-                                   : olivine::Tokenizer::open(checkpoint->path());
+                                   : olivine::Tokenizer::open(path, files);
 }
 
 olv_model::~olv_model() {
@@ -150,6 +163,17 @@ olv_model::~olv_model() {
         generator.reset();
         model.reset();
     });
+}
+
+void olv_model::cancel() {
+    device.executor.stop(this);
+    const std::lock_guard lock(mutex);
+    if (state != OLV_LOADING)
+        return;
+    // It had not begun; else load() has said so.
+    state = OLV_FAILED;
+    failure = std::make_exception_ptr(
+        olivine::Error(Fault::cancelled, "Loading is stopped before it begins."));
 }
 
 void olv_model::load() {

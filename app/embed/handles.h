@@ -53,9 +53,13 @@ struct olv_model {
     olv_model(olv_device& owner, const olv_model_options& options);
     ~olv_model();
 
+    void cancel();  // loading, if it is not done
+
     // Jobs.
     void load();
     void follow_budget();  // between steps
+
+    void open_files(const std::string& path, const olivine::FileSource& files);
 
     olv_device& device;
     uint32_t max_sessions;

@@ -2,39 +2,22 @@
 #include "app/embed/olivine.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <span>
 
 #include "app/embed/handles.h"
 #include "app/embed/result.h"
+#include "app/embed/structs.h"
 #include "app/embed/vulkan.h"
 #include "engine/error.h"
 
 using olivine::Fault;
+using olivine::element;
 using olivine::fail;
+using olivine::give;
+using olivine::known;
 
 namespace {
-
-// The fields of the caller's struct, which may be of an older header; the others as they are.
-template <typename Struct>
-Struct known(const Struct* given, Struct defaults) {
-    if (!given)
-        fail(Fault::bad_input, "The options are null.");
-    if (given->size < sizeof(uint32_t) || given->size > 4096)
-        fail(Fault::bad_input, "A struct says that it has %u bytes: it is not initialised.", given->size);
-    std::memcpy(&defaults, given, std::min<size_t>(given->size, sizeof defaults));
-    defaults.size = sizeof defaults;
-    return defaults;
-}
-
-// Back into the caller's struct, as far as it knows the fields.
-template <typename Struct>
-void give(const Struct& from, Struct* to) {
-    const uint32_t size = to->size;
-    std::memcpy(to, &from, std::min<size_t>(size, sizeof from));
-    to->size = size;
-}
 
 template <typename Handle>
 Handle& there(Handle* handle, const char* what) {
@@ -72,14 +55,15 @@ olv_result olv_device_list(olv_device_info* infos, uint32_t* count) {
     return olivine::guarded([&] {
         uint32_t& wanted = there(count, "count");
         const std::vector<olivine::DeviceInfo> list = olivine::list_devices();
-        for (size_t i = 0; infos && i < std::min<size_t>(wanted, list.size()); ++i) {
-            olv_device_info info = known(&infos[i], olv_device_info{});
+        for (uint32_t i = 0; infos && i < std::min<size_t>(wanted, list.size()); ++i) {
+            olv_device_info* const place = element(infos, i);
+            olv_device_info info = known(place, olv_device_info{});
             info.usable = list[i].unusable.empty();
             info.memory_bytes = list[i].memory_bytes;
             copy_text(list[i].name, info.name);
             copy_text(list[i].driver, info.driver);
             copy_text(list[i].unusable, info.why_unusable);
-            give(info, &infos[i]);
+            give(info, place);
         }
         wanted = static_cast<uint32_t>(list.size());
     });
@@ -149,6 +133,10 @@ olv_result olv_model_load(olv_device* device, const olv_model_options* options, 
         made = device->models.back().get();
         device->executor.add(made, [made] { made->load(); });
     });
+}
+
+olv_result olv_model_cancel(olv_model* model) {
+    return olivine::guarded([&] { there(model, "model").cancel(); });
 }
 
 void olv_model_destroy(olv_model* model) {

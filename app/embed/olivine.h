@@ -178,17 +178,41 @@ OLV_API olv_result olv_device_stats(olv_device* device, olv_stats* stats);
 
 /* ---- models --------------------------------------------------------------------------------- */
 
+/* A file that is not on disk: in the program's memory (data), or read by the program (read), such as
+ * from a pak file. Both, and user, stay as they are until the model is destroyed. */
+typedef struct olv_file {
+    uint32_t size;
+    const char* name;  /* such as "config.json" or "gemma/model.gguf" */
+    uint64_t bytes;
+    const void* data;
+    /* Puts so many bytes from offset, all within the file, to `to`; returns 0, or anything else for a
+     * failure. Called in olv_model_load(), then by a thread of the library, for the files of a device's
+     * models one call at a time, also when weights or the picture encoder are read later. A slow read
+     * makes a slow slice. */
+    int32_t (*read)(void* user, uint64_t offset, void* to, uint64_t bytes);
+    void* user;
+} olv_file;
+#define OLV_FILE {sizeof(olv_file), 0, 0, 0, 0, 0}
+
 typedef struct olv_model_options {
     uint32_t size;
     uint32_t max_sessions; /* 1 to 16; 0 = 4. Each has keys and values of its own */
     const char* path;      /* a folder, or a .gguf file */
     uint32_t context;      /* positions of a session; 0 = min(the model's, 8192) */
+    /* Where there are files, path is one of theirs: a .gguf, or a folder before the names of others.
+     * Null: the only file, or the folder of names without one. Nothing is read from disk then. */
+    const olv_file* files;
+    uint32_t file_count;
 } olv_model_options;
-#define OLV_MODEL_OPTIONS {sizeof(olv_model_options), 0, 0, 0}
+#define OLV_MODEL_OPTIONS {sizeof(olv_model_options), 0, 0, 0, 0, 0}
 
-/* Opens the files, whose damage shows at once, and queues the loading. */
+/* Opens the files, whose damage shows at once, and queues the loading. With a .gguf, the first file
+ * beside it that is called mmproj and fits is its picture encoder. */
 OLV_API olv_result olv_model_load(olv_device* device, const olv_model_options* options,
                                   olv_model** model);
+/* Ends the loading, if it goes on, within a slice: olv_model_state() is then OLV_FAILED, with
+ * OLV_CANCELLED, and so is what was queued. A model that is loaded stays so. */
+OLV_API olv_result olv_model_cancel(olv_model* model);
 /* Stops what runs with it, and destroys its sessions. Null is fine. */
 OLV_API void olv_model_destroy(olv_model* model);
 

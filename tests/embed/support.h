@@ -14,7 +14,7 @@ namespace olivine::test {
 
 using Clock = std::chrono::steady_clock;
 
-// A device with a model on it that loads.
+// A device with the built-in model on it, which loads; without it for no sessions.
 struct Opened {
     explicit Opened(uint32_t work, uint32_t sessions = 4, uint32_t context = 1024,
                     const olv_vulkan* vulkan = nullptr) {
@@ -26,6 +26,8 @@ struct Opened {
         };
         device_options.log_user = &log;
         REQUIRE(olv_device_create(&device_options, &device) == OLV_OK);
+        if (sessions == 0)
+            return;
         olv_model_options model_options = OLV_MODEL_OPTIONS;
         model_options.path = OLIVINE_TEST_MODEL;
         model_options.max_sessions = sessions;

@@ -2,49 +2,34 @@
 //
 // Input: config.json, and after a NUL the index of the shards; after another NUL
 // generation_config.json, and after a third preprocessor_config.json.
-#include <unistd.h>
-
+#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <string>
 #include <string_view>
 
 #include "model/checkpoint.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace olivine;
-namespace fs = std::filesystem;
-
-namespace {
-
-struct Folder {
-    Folder() : path(fs::temp_directory_path() / ("olivine-fuzz-" + std::to_string(getpid()))) {
-        fs::create_directories(path);
-        fs::copy_file(fs::path(OLIVINE_TEST_GOLDENS) / "tiny-vision/model.safetensors",
-                      path / "model.safetensors", fs::copy_options::overwrite_existing);
-    }
-    ~Folder() { fs::remove_all(path); }
-    const fs::path path;
-};
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    static const Folder folder;
+    static const File weights = File::open(OLIVINE_TEST_GOLDENS "/tiny-vision/model.safetensors");
+    FileTable files;
+    files.add(File("model.safetensors", weights.size(), [](uint64_t offset, std::span<std::byte> out) {
+        weights.read(offset, out);
+        return true;
+    }));
     std::string_view rest(reinterpret_cast<const char*>(data), size);
     for (const char* name : {"config.json", "model.safetensors.index.json",
                              "generation_config.json", "preprocessor_config.json"}) {
         const std::string_view text = rest.substr(0, rest.find('\0'));
         rest.remove_prefix(std::min(rest.size(), text.size() + 1));
-        const fs::path file = folder.path / name;
-        fs::remove(file);
+        const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
         if (!text.empty())
-            std::ofstream(file, std::ios::binary)
-                .write(text.data(), static_cast<std::streamsize>(text.size()));
+            files.add(File::from_bytes({bytes.begin(), bytes.end()}, name));
     }
     refused([&] {
-        const auto checkpoint = Checkpoint::open(folder.path.string());
+        const auto checkpoint = Checkpoint::open(".", {}, files);
         (void)checkpoint->weight_bytes();
         (void)checkpoint->vision_bytes();
     });

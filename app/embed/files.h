@@ -1,0 +1,13 @@
+// The files that a program gives by callbacks or in its memory.
+#pragma once
+
+#include "app/embed/olivine.h"
+#include "model/file_source.h"
+
+namespace olivine {
+
+// Throws bad_input: a file without a name, with both or neither of data and read, or of a name that
+// is there already.
+FileTable given_files(const olv_file* files, uint32_t count);
+
+}  // namespace olivine
