@@ -25,6 +25,10 @@ same_symbols() {
     diff <(nm -D --defined-only "$library" | awk '{ print $3 }' | sort) "$root/tests/embed/exported.txt"
 }
 expect "what it exports" same_symbols
+same_layout() {
+    diff <(python3 "$root/tests/embed/abi.py" "$root/app/embed/olivine.h") "$root/tests/embed/abi.txt"
+}
+expect "what programs have compiled in of its header (see tests/embed/abi.py)" same_layout
 
 # As others find it: with pkg-config and with CMake, from a folder that knows nothing of this one.
 prefix="$scratch/prefix"
