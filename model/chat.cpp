@@ -251,16 +251,30 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
     }
 }
 
+void Chat::save_into(ByteSink& to) const {
+    save_session(to, {options_.system, options_.sampler.seed, turns_, first_, ids_}, generator_.model(),
+                 generator_.context(), sequence_);
+}
+
 void Chat::save(const std::string& path) const {
     generator_.model().device().surviving([&] {
-        save_session(path, {options_.system, options_.sampler.seed, turns_, first_, ids_}, generator_.model(),
-                     generator_.context(), sequence_);
+        FileWriter file(path);
+        save_into(file);
+        file.commit();
     });
 }
 
-void Chat::load(const std::string& path) {
+std::vector<std::byte> Chat::save_bytes() const {
+    return generator_.model().device().surviving([&] {
+        MemoryWriter memory;
+        save_into(memory);
+        return std::move(memory).take();
+    });
+}
+
+void Chat::load(const File& from) {
     SavedChat saved = generator_.model().device().surviving(
-        [&] { return load_session(path, generator_.model(), generator_.context(), sequence_); });
+        [&] { return load_session(from, generator_.model(), generator_.context(), sequence_); });
     options_.system = std::move(saved.system);
     options_.sampler.seed = saved.seed;
     turns_ = std::move(saved.turns);

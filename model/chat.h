@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/chat_template.h"
+#include "model/file.h"
 #include "model/generator.h"
 #include "model/tokenizer.h"
 #include "model/turn.h"
@@ -55,10 +56,12 @@ public:
     // Answers the last question again, with the next seed. Throws bad_input when there is none.
     const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
                            const Cancelled& cancelled = {});
-    // The conversation in a file, and back in place of this one. Errors: model/session_file.h; what is
+    // The conversation in a file, which is replaced at once or not at all (bad_input when the system refuses
+    // that), or as the same bytes; and back in place of this one. Errors: model/session_file.h; what is
     // attached and not yet asked about is not part of it.
     void save(const std::string& path) const;
-    void load(const std::string& path);
+    std::vector<std::byte> save_bytes() const;
+    void load(const File& saved);
     // Begins a fresh conversation, with the next seed.
     void clear();
     // Takes effect with a fresh conversation, which this begins.
@@ -78,6 +81,7 @@ public:
     const GenerateStats& stats() const { return generator_.stats(); }
 
 private:
+    void save_into(ByteSink& to) const;
     void answer(const std::function<void(std::string_view)>& on_text, const Cancelled& cancelled);
     Message message(const Turn& turn) const;
     std::vector<int32_t> prompt_from(size_t first) const;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cinttypes>
 #include <cstring>
@@ -95,6 +96,15 @@ std::string File::read_text(uint64_t limit) const {
     std::string text(size_, '\0');
     read(0, std::as_writable_bytes(std::span(text)));
     return text;
+}
+
+void MemoryWriter::write(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+void MemoryWriter::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+    assert(offset <= bytes_.size() && bytes.size() <= bytes_.size() - offset);
+    std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
 }
 
 FileWriter::FileWriter(const std::string& path)

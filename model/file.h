@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace olivine {
@@ -44,18 +45,36 @@ private:
     Read read_;
 };
 
+// Where bytes go, one after another.
+class ByteSink {
+public:
+    virtual ~ByteSink() = default;
+    virtual void write(std::span<const std::byte> bytes) = 0;
+    // Over what has been written already.
+    virtual void write_at(uint64_t offset, std::span<const std::byte> bytes) = 0;
+};
+
+class MemoryWriter : public ByteSink {
+public:
+    void write(std::span<const std::byte> bytes) override;
+    void write_at(uint64_t offset, std::span<const std::byte> bytes) override;
+    std::vector<std::byte> take() && { return std::move(bytes_); }
+
+private:
+    std::vector<std::byte> bytes_;
+};
+
 // A file that appears whole or not at all: it is written beside `path` and takes its place in commit().
-class FileWriter {
+class FileWriter : public ByteSink {
 public:
     // Fails with bad_input, like everything here that the system refuses.
     explicit FileWriter(const std::string& path);
-    ~FileWriter();  // without commit() nothing is left
+    ~FileWriter() override;  // without commit() nothing is left
     FileWriter(const FileWriter&) = delete;
     FileWriter& operator=(const FileWriter&) = delete;
 
-    void write(std::span<const std::byte> bytes);
-    // Over what has been written already.
-    void write_at(uint64_t offset, std::span<const std::byte> bytes);
+    void write(std::span<const std::byte> bytes) override;
+    void write_at(uint64_t offset, std::span<const std::byte> bytes) override;
     // On disk, not only with the system, when this returns.
     void commit();
 

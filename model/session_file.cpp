@@ -75,7 +75,7 @@ void check(const SessionReader& file, const Model& model, const Context& context
 
 }  // namespace
 
-void save_session(const std::string& path, const SavedChat& chat, const Model& model, const Context& context,
+void save_session(ByteSink& to, const SavedChat& chat, const Model& model, const Context& context,
                   uint32_t sequence) {
     const std::vector<PictureRef> pictures = pictures_of(chat.turns);
     // The cache may still hold another conversation.
@@ -109,16 +109,16 @@ void save_session(const std::string& path, const SavedChat& chat, const Model& m
         header.pictures.push_back(picture->id);
         bytes += picture->soft_tokens.size() * sizeof(float);
     }
-    SessionWriter file(path, header, bytes);
+    SessionWriter session(to, header, bytes);
     for (const PictureRef& picture : pictures)
-        file.write(std::as_bytes(std::span(picture->soft_tokens)));
+        session.write(std::as_bytes(std::span(picture->soft_tokens)));
     if (!held.empty())
-        context.save(sequence, [&](std::span<const std::byte> part) { file.write(part); });
-    file.commit();
+        context.save(sequence, [&](std::span<const std::byte> part) { session.write(part); });
+    session.finish();
 }
 
-SavedChat load_session(const std::string& path, Model& model, Context& context, uint32_t sequence) {
-    SessionReader file(File::open(path));
+SavedChat load_session(const File& from, Model& model, Context& context, uint32_t sequence) {
+    SessionReader file(from);
     check(file, model, context);
     const SessionHeader& header = file.header();
     std::map<int32_t, PictureRef> pictures;  // by their ids in the file

@@ -240,25 +240,24 @@ void SessionReader::read(std::span<std::byte> out) {
     at_ += out.size();
 }
 
-SessionWriter::SessionWriter(const std::string& path, const SessionHeader& header, uint64_t data_bytes)
-    : file_(path), data_bytes_(data_bytes) {
+SessionWriter::SessionWriter(ByteSink& to, const SessionHeader& header, uint64_t data_bytes)
+    : to_(to), data_bytes_(data_bytes) {
     const std::string text = json_of(header).dump();
     header_bytes_ = text.size();
     const Prefix prefix{.header_bytes = header_bytes_, .data_bytes = data_bytes_};
-    file_.write(std::as_bytes(std::span(&prefix, 1)));
+    to_.write(std::as_bytes(std::span(&prefix, 1)));
     checksum_ = extend(0, prefix.sizes());
     write(std::as_bytes(std::span(text)));
 }
 
 void SessionWriter::write(std::span<const std::byte> data) {
     checksum_ = extend(checksum_, data);
-    file_.write(data);
+    to_.write(data);
 }
 
-void SessionWriter::commit() {
+void SessionWriter::finish() {
     const Prefix prefix{.checksum = checksum_, .header_bytes = header_bytes_, .data_bytes = data_bytes_};
-    file_.write_at(0, std::as_bytes(std::span(&prefix, 1)));
-    file_.commit();
+    to_.write_at(0, std::as_bytes(std::span(&prefix, 1)));
 }
 
 }  // namespace olivine

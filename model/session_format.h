@@ -1,4 +1,4 @@
-// The file of a saved conversation, as far as no model is needed to read it (model/session_file.h).
+// The bytes of a saved conversation, in a file or not, as far as no model is needed to read it (model/session_file.h).
 //
 //   32 bytes   "OLVSESSN", version u32, CRC-32 of all that follows it u32, header bytes u64, data bytes u64
 //   header     JSON; texts, which may be any bytes, have a character U+0000 to U+00FF for each byte
@@ -59,14 +59,14 @@ private:
 
 class SessionWriter {
 public:
-    // Throws bad_input when the system refuses the file, as do the others.
-    SessionWriter(const std::string& path, const SessionHeader& header, uint64_t data_bytes);
+    // Into an empty sink, which outlives this. Throws what the sink throws, as do the others.
+    SessionWriter(ByteSink& to, const SessionHeader& header, uint64_t data_bytes);
     void write(std::span<const std::byte> data);
-    // All data have been written; the file takes its place.
-    void commit();
+    // All data have been written.
+    void finish();
 
 private:
-    FileWriter file_;
+    ByteSink& to_;
     uint64_t header_bytes_ = 0, data_bytes_ = 0;
     uint32_t checksum_ = 0;
 };

@@ -162,7 +162,7 @@ void Talk::save_or_load(bool save, const std::string& file) {
         if (save)
             conversation_.chat().save(path);
         else
-            conversation_.chat().load(path);
+            conversation_.chat().load(File::open(path));
         const size_t turns = conversation_.chat().turns().size();
         note(format_text("%s: %zu %s, %u tokens.", path.c_str(), turns, turns == 1 ? "turn" : "turns",
                          conversation_.chat().context_used()));

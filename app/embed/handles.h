@@ -113,6 +113,7 @@ struct olv_session {
     std::unique_ptr<olivine::Chat> chat;
     std::vector<Pushed> asked;  // pictures of the question under way
 
-    std::mutex mutex;
+    std::mutex mutex;  // of what follows
     std::deque<Event> events;
+    std::vector<std::byte> saved;  // by olv_session_save_bytes()
 };

@@ -262,7 +262,51 @@ olv_result olv_session_load(olv_session* session, const char* path) {
     return olivine::guarded([&] {
         require_idle(there(session, "session"));
         session->queue([from = std::string(&there(path, "path"))](olivine::Chat& chat) {
-            chat.load(from);
+            chat.load(olivine::File::open(from));
+            return olv_session::Event{
+                .kind = OLV_EVENT_DONE, .text = {}, .context_used = chat.context_used()};
+        });
+    });
+}
+
+olv_result olv_session_save_bytes(olv_session* session) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        {
+            const std::lock_guard lock(session->mutex);
+            session->saved = {};
+        }
+        session->queue([session](olivine::Chat& chat) {
+            std::vector<std::byte> bytes = chat.save_bytes();
+            const std::lock_guard lock(session->mutex);
+            session->saved = std::move(bytes);
+            return olv_session::Event{.kind = OLV_EVENT_DONE, .text = {}};
+        });
+    });
+}
+
+olv_result olv_session_bytes(olv_session* session, const void** data, uint64_t* bytes) {
+    return olivine::guarded([&] {
+        there(session, "session");
+        there(data, "place for the data") = nullptr;
+        there(bytes, "place for their number") = 0;
+        const std::lock_guard lock(session->mutex);
+        if (session->saved.empty())
+            fail(Fault::bad_input, "The session has no saved bytes (olv_session_save_bytes() makes them).");
+        *data = session->saved.data();
+        *bytes = session->saved.size();
+    });
+}
+
+olv_result olv_session_load_bytes(olv_session* session, const void* data, uint64_t bytes) {
+    return olivine::guarded([&] {
+        require_idle(there(session, "session"));
+        if (!data)
+            fail(Fault::bad_input, "The bytes are null.");
+        const auto* const first = static_cast<const std::byte*>(data);
+        const auto saved = olivine::File::from_bytes({first, first + bytes}, "olv_session_load_bytes");
+        session->queue([saved](olivine::Chat& chat) {
+            chat.load(saved);
             return olv_session::Event{
                 .kind = OLV_EVENT_DONE, .text = {}, .context_used = chat.context_used()};
         });

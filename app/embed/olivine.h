@@ -294,6 +294,13 @@ OLV_API olv_result olv_session_clear(olv_session* session);
 OLV_API olv_result olv_session_save(olv_session* session, const char* path);
 OLV_API olv_result olv_session_load(olv_session* session, const char* path);
 
+/* The same in memory, queued likewise; the bytes are those of the file. After the OLV_EVENT_DONE they are
+ * the session's own until its next olv_session_save_bytes(), or until it is destroyed; before, and after
+ * an error, there are none: OLV_BAD_INPUT. What is loaded is copied. */
+OLV_API olv_result olv_session_save_bytes(olv_session* session);
+OLV_API olv_result olv_session_bytes(olv_session* session, const void** data, uint64_t* bytes);
+OLV_API olv_result olv_session_load_bytes(olv_session* session, const void* data, uint64_t bytes);
+
 typedef enum olv_event_kind {
     OLV_EVENT_TEXT = 0,  /* text: some more of the answer, whole characters */
     OLV_EVENT_DONE = 1,  /* the answer, or what else was queued, has ended: end */

@@ -159,7 +159,8 @@ int main(int argc, char** argv) {
     caches.add(std::string_view(cache.data(), cache.size()));
 
     Corpus sessions(folder, "session");
-    SessionWriter session(sessions.next(),
+    MemoryWriter memory;
+    SessionWriter session(memory,
                           {.model = "a model",
                            .fingerprint = "0123",
                            .system = "Be\xff kind.",
@@ -172,7 +173,8 @@ int main(int argc, char** argv) {
                            .kv = "f16"},
                           8);
     session.write(std::as_bytes(std::span("8 bytes.", 8)));
-    session.commit();
+    session.finish();
+    sessions.add(std::move(memory).take());
 
     Corpus(folder, "picture_tokens").add("\x02\x20\xf0\xf9\x30\xf1\xfb");
     return 0;

@@ -58,7 +58,7 @@ std::pair<Fault, std::string> load_failure(Talk& talk, const std::string& path) 
     const size_t turns = talk.chat.turns().size();
     const uint32_t used = talk.chat.context_used();
     try {
-        talk.chat.load(path);
+        talk.chat.load(File::open(path));
     } catch (const Error& error) {
         CHECK(talk.chat.turns().size() == turns);
         CHECK(talk.chat.context_used() == used);
@@ -89,7 +89,7 @@ TEST_CASE("a saved session goes on with the same words", "[model]") {
     Talk second({.context = 400, .kv = type}, fifty("Someone else."));
     second.show();
     second.ask("What is this?");  // so that the picture has another id
-    second.chat.load(path);
+    second.chat.load(File::open(path));
     CHECK(second.chat.context_used() == used);
     CHECK(second.chat.options().system == "You are a kind teller.");
     REQUIRE(second.chat.turns().size() == 2);
@@ -113,7 +113,7 @@ TEST_CASE("what the cache still holds of a talk before is not saved with the nex
     first.chat.save(path);
     CHECK(bytes_of(path).size() < 1000);
     Talk second({.context = 900}, fifty("Someone else."));
-    second.chat.load(path);
+    second.chat.load(File::open(path));
     CHECK(second.chat.turns().empty());
     CHECK(second.chat.context_used() == 0);
     CHECK(second.ask("Tell me a story.") == first.ask("Tell me a story."));
@@ -128,7 +128,7 @@ TEST_CASE("a session of another type of cache runs its tokens again", "[model]")
         second({.context = 900, .kv = KvType::f16}, options);
     first.ask("Tell me a story.");
     first.chat.save(path);
-    second.chat.load(path);
+    second.chat.load(File::open(path));
     CHECK(second.chat.context_used() == 0);
     CHECK(second.ask("And then?") == first.ask("And then?"));
 }
@@ -228,7 +228,7 @@ TEST_CASE("a full context forgets the oldest turns, when it may", "[model]") {
     talk.chat.save(folder.path("talk"));
     const std::string want = talk.ask("And then?");
     Talk again({.context = kContext, .kv = KvType::f32}, options);  // which runs the ids again
-    again.chat.load(folder.path("talk"));
+    again.chat.load(File::open(folder.path("talk")));
     CHECK(again.ask("And then?") == want);
 
     // A question that does not fit by itself is refused, and forgets nothing.
