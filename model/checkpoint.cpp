@@ -160,18 +160,21 @@ bool is_picture_tensor(std::string_view canonical) {
            canonical.starts_with("multi_modal_projector.");
 }
 
+std::string lower(std::string_view name) {
+    std::string text(name);
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return text;
+}
+
 // The files beside the model that are called mmproj, sorted.
 std::vector<std::string> list_mmproj(const std::string& model, const FileSource& files) {
     const fs::path file(model);
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     std::vector<std::string> found;
     for (const std::string& name : files.list(folder.string())) {
-        std::string lower = name;
-        std::transform(lower.begin(), lower.end(), lower.begin(),
-                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
         const std::string path = (folder / name).string();
-        if (lower.find("mmproj") != std::string::npos && lower.ends_with(".gguf") &&
-            name.front() != '.' && name != file.filename() &&
+        if (named_mmproj(name) && name.front() != '.' && name != file.filename() &&
             files.kind(path) == FileSource::Kind::file)
             found.push_back(path);
     }
@@ -235,6 +238,12 @@ std::vector<std::string> list_safetensors(const std::string& folder, const FileS
 }
 
 }  // namespace
+
+bool named_gguf(std::string_view name) { return lower(name).ends_with(".gguf"); }
+
+bool named_mmproj(std::string_view name) {
+    return named_gguf(name) && lower(name).find("mmproj") != std::string::npos;
+}
 
 std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path, const std::string& mmproj,
                                              const FileSource& files) {

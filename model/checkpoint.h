@@ -22,6 +22,10 @@
 
 namespace olivine {
 
+// By its name, in any case of letters: a GGUF file; one of a picture encoder.
+bool named_gguf(std::string_view name);
+bool named_mmproj(std::string_view name);
+
 struct TensorInfo {
     std::string name;             // as in the file
     DataType type;

@@ -10,6 +10,7 @@
 #include "app/embed/structs.h"
 #include "app/embed/vulkan.h"
 #include "engine/error.h"
+#include "model/model_list.h"
 
 using olivine::Fault;
 using olivine::element;
@@ -119,6 +120,29 @@ olv_result olv_device_stats(olv_device* device, olv_stats* stats) {
         now.bytes_written = device->device->counters().bytes_written;
         now.bytes_read = device->device->counters().bytes_read;
         give(now, stats);
+    });
+}
+
+olv_result olv_model_list(const char* folder, olv_model_info* infos, uint32_t* count) {
+    return olivine::guarded([&] {
+        uint32_t& wanted = there(count, "count");
+        const std::vector<olivine::ListedModel> list = olivine::list_models(&there(folder, "folder"));
+        for (uint32_t i = 0; infos && i < std::min<size_t>(wanted, list.size()); ++i) {
+            const olivine::ListedModel& model = list[i];
+            olv_model_info* const place = element(infos, i);
+            olv_model_info info = known(place, olv_model_info{});
+            const bool fits = model.path.size() < sizeof info.path;
+            info.usable = fits && model.unusable.empty();
+            info.weight_bytes = model.weight_bytes;
+            info.device_bytes = model.device_bytes;
+            info.context = model.max_positions;
+            info.takes_pictures = model.pictures;
+            copy_text(model.name, info.name);
+            copy_text(fits ? model.path : "", info.path);
+            copy_text(fits ? model.unusable : "The path is longer than olv_model_info.path.", info.why_unusable);
+            give(info, place);
+        }
+        wanted = static_cast<uint32_t>(list.size());
     });
 }
 

@@ -206,6 +206,23 @@ typedef struct olv_model_options {
 } olv_model_options;
 #define OLV_MODEL_OPTIONS {sizeof(olv_model_options), 0, 0, 0, 0, 0}
 
+typedef struct olv_model_info {
+    uint32_t size;
+    uint32_t usable;         /* 1 or 0 */
+    uint64_t weight_bytes;   /* in its files, but for the picture encoder's */
+    uint64_t device_bytes;   /* for one session of the default context */
+    uint32_t context;        /* positions that it was made for, at most */
+    uint32_t takes_pictures; /* 1 or 0 */
+    char name[256];
+    char path[1024];         /* for olv_model_options */
+    char why_unusable[512];
+} olv_model_info;
+
+/* The models in a folder on disk, by name: .gguf files but those of picture encoders, and folders with a
+ * config.json. Reads what the files say of themselves, not vocabularies and weights. Fills up to *count
+ * infos, whose sizes are set, and sets *count to how many there are. infos may be null. */
+OLV_API olv_result olv_model_list(const char* folder, olv_model_info* infos, uint32_t* count);
+
 /* Opens the files, whose damage shows at once, and queues the loading. With a .gguf, the first file
  * beside it that is called mmproj and fits is its picture encoder. */
 OLV_API olv_result olv_model_load(olv_device* device, const olv_model_options* options,

@@ -217,6 +217,48 @@ TEST_CASE("an array's structs may be longer than the library knows") {
     CHECK(olv_model_load(it.device, &options, &it.model) == OLV_OK);
 }
 
+TEST_CASE("models are listed") {
+    const std::string folder = fs::path(OLIVINE_TEST_MODEL).parent_path().string();
+    uint32_t count = 0;
+    REQUIRE(olv_model_list(folder.c_str(), nullptr, &count) == OLV_OK);
+    REQUIRE(count == 1);
+    struct Newer {
+        olv_model_info info{};
+        uint64_t more = 77;
+    };
+    std::vector<Newer> infos(3);
+    for (Newer& each : infos)
+        each.info.size = sizeof each;
+    count = 3;
+    REQUIRE(olv_model_list(folder.c_str(), &infos[0].info, &count) == OLV_OK);
+    CHECK(count == 1);
+    const olv_model_info& info = infos[0].info;
+    CHECK(info.usable == 1);
+    CHECK(std::string(info.why_unusable).empty());
+    CHECK(std::string(info.name) == "pebble");
+    CHECK(std::string(info.path) == folder + "/pebble");
+    CHECK(info.context == 1024);
+    CHECK(info.takes_pictures == 1);
+    CHECK(info.weight_bytes > 1'000'000);
+    CHECK(info.device_bytes > info.weight_bytes);
+    CHECK((infos[0].more == 77 && infos[1].info.usable == 0));
+    Opened it(OLV_TICK, 0);
+    CHECK(load(it, info.path) == OLV_OK);
+
+    Folder harmed;
+    fs::create_directory(harmed.path / "other");
+    std::ofstream(harmed.path / "other" / "config.json") << "{}";
+    count = 1;
+    REQUIRE(olv_model_list(harmed.path.c_str(), &infos[0].info, &count) == OLV_OK);
+    CHECK(count == 1);
+    CHECK(info.usable == 0);
+    CHECK(std::string(info.why_unusable).find("model_type") != std::string::npos);
+    CHECK(info.weight_bytes == 0);
+    CHECK(olv_model_list("/nonexistent", nullptr, &count) == OLV_BAD_FILE);
+    CHECK(olv_model_list(nullptr, nullptr, &count) == OLV_BAD_INPUT);
+    CHECK(olv_model_list(folder.c_str(), nullptr, nullptr) == OLV_BAD_INPUT);
+}
+
 TEST_CASE("a read that fails ends the loading, not the program") {
     const uint32_t work = GENERATE(as<uint32_t>{}, OLV_TICK, OLV_WORKER);
     uint32_t to_open = 0;  // that many reads
