@@ -65,7 +65,7 @@ olivine: packages are installed on Debian 12 and newer only. Elsewhere, install 
     gcc-c++ cmake ninja-build ccache pkgconf-pkg-config vulkan-headers vulkan-loader-devel glslang
     glslc spirv-tools VulkanMemoryAllocator-devel sentencepiece-devel stb_image-devel json-devel
     cli11-devel libedit-devel zlib-devel mesa-vulkan-drivers; for the tests: catch-devel
-    vulkan-validation-layers python3-numpy clang compiler-rt
+    libtsan vulkan-validation-layers python3-numpy clang compiler-rt
   Arch:
     gcc cmake ninja ccache pkgconf vulkan-headers vulkan-icd-loader glslang shaderc spirv-tools
     vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit zlib and the GPU's driver

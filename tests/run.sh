@@ -41,7 +41,7 @@ set_up_and_build() {
     [[ -z "$text" ]] || mapfile -t arguments <<<"$text"
     "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines olivine_microbench \
         olivine_shared olivine_static olivine_embed_tests olivine_embed_c99 olivine_embed_static \
-        -- "${arguments[@]}" || return
+        olivine_executor_tests -- "${arguments[@]}" || return
     if wants sanitizers || wants faults; then
         "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults -- "${arguments[@]}" \
             -DOLIVINE_SANITIZE=ON || return

@@ -8,6 +8,7 @@ build=$(dirname "$bin")
 library="$build/lib/libolivine.so"
 model="$root/assets/pebble"
 run_tests "$bin/olivine_embed_tests" ""
+run_tests "$bin/olivine_executor_tests" ""  # with ThreadSanitizer
 
 expect() {  # what, command...
     local what=$1
