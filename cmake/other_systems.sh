@@ -41,6 +41,10 @@ everything_is_here() {
     if [[ -n "$tests" ]]; then
         has_header $catch2_header || absent+=("$catch2_header")
         python3 -c 'import numpy' 2>/dev/null || absent+=(python3-numpy)
+        for header in GLFW/glfw3.h glm/glm.hpp; do
+            has_header "$header" || absent+=("$header")
+        done
+        has_header imgui.h || has_header imgui/imgui.h || absent+=(imgui.h)
     fi
     ((${#absent[@]} == 0)) || say "not found here: ${absent[*]}"
     ((${#absent[@]} == 0))
@@ -65,12 +69,12 @@ olivine: packages are installed on Debian 12 and newer only. Elsewhere, install 
     gcc-c++ cmake ninja-build ccache pkgconf-pkg-config vulkan-headers vulkan-loader-devel glslang
     glslc spirv-tools VulkanMemoryAllocator-devel sentencepiece-devel stb_image-devel json-devel
     cli11-devel libedit-devel zlib-devel mesa-vulkan-drivers; for the tests: catch-devel
-    libtsan vulkan-validation-layers python3-numpy clang compiler-rt
+    libtsan vulkan-validation-layers python3-numpy glfw-devel imgui-devel glm-devel clang compiler-rt
   Arch:
     gcc cmake ninja ccache pkgconf vulkan-headers vulkan-icd-loader glslang shaderc spirv-tools
     vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit zlib and the GPU's driver
     (vulkan-radeon, vulkan-intel, nvidia-utils; vulkan-swrast without a GPU); for the tests: catch2
-    vulkan-validation-layers python-numpy clang compiler-rt
+    vulkan-validation-layers python-numpy glfw imgui glm clang compiler-rt
   Vulkan's headers must be 1.4.$headers_minimum or newer and glslang $glslang_minimum or newer.
   Where the packages are older: the LunarG Vulkan SDK, with VULKAN_SDK set by its setup-env.sh.
 END

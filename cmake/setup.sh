@@ -4,7 +4,8 @@
 #   cmake/setup.sh [--tests] [--mesa26] [--software] [--fuzz]
 #   cmake/setup.sh --has-gpu
 #
-#   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy)
+#   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy, and what the
+#                sample game is made with)
 #   --mesa26     also a Debian 13 root folder with Mesa 26.1's software driver (needs root)
 #   --software   also the software Vulkan driver, on a machine that has a GPU with a driver
 #   --fuzz       also what only the fuzz targets need (clang with its run-time libraries)
@@ -31,7 +32,8 @@ readonly build_packages=(g++ cmake ninja-build ccache pkg-config libvulkan-dev l
 readonly shader_packages=(glslang-tools glslc spirv-tools libvulkan-memory-allocator-dev)
 readonly toolchain_packages=("${shader_packages[@]}" libshaderc1 libvulkan-dev
     libc6 libstdc++6 libgcc-s1)
-readonly test_packages=(vulkan-validationlayers python3-numpy)
+readonly test_packages=(vulkan-validationlayers python3-numpy
+    libglfw3-dev libimgui-dev libglm-dev)  # for app/embed/sample
 readonly fuzz_packages=(clang libclang-rt-dev)
 # Newer on Debian 12 from its backports: Catch2 3 (12 has 2.13) and lavapipe 25.0 (22.3 reports
 # 2 GiB of memory, whatever the machine has).

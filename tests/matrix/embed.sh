@@ -60,4 +60,20 @@ END
         ./build/with_shared "$model" && ./build/with_static "$model"
 }
 expect "with CMake" with_cmake
+
+# The sample game, from a copy of its folder alone.
+toolchain="${OLIVINE_TOOLCHAIN:-$cache/toolchain}"  # has glslang where the system's is too old
+sample() {  # shared or static, options...
+    local kind=$1 static=OFF
+    shift
+    [[ "$kind" == shared ]] || static=ON
+    cp -r "$root/app/embed/sample" "$scratch/sample-$kind" && cd "$scratch/sample-$kind" || return
+    cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH="$prefix;$toolchain" -DOLIVINE_SAMPLE_STATIC=$static \
+        -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache)" >"$scratch/cmake.log" &&
+        cmake --build build >>"$scratch/cmake.log" || { cat "$scratch/cmake.log"; return 1; }
+    ./build/olivine_sample --model "$model" --headless --json --width 640 --height 360 --samples 1 \
+        "$@" >report.json && python3 "$root/tests/embed/check_sample.py" report.json
+}
+expect "the sample game, 600 frames" sample shared --frames 600
+expect "the sample game with the static library, validated" sample static --frames 120 --validate
 finish
