@@ -61,19 +61,22 @@ END
 }
 expect "with CMake" with_cmake
 
-# The sample game, from a copy of its folder alone.
+# The sample game, from a copy of its folder alone. Static after shared is linked anew, and no more.
 toolchain="${OLIVINE_TOOLCHAIN:-$cache/toolchain}"  # has glslang where the system's is too old
-sample() {  # shared or static, options...
-    local kind=$1 static=OFF
-    shift
-    [[ "$kind" == shared ]] || static=ON
-    cp -r "$root/app/embed/sample" "$scratch/sample-$kind" && cd "$scratch/sample-$kind" || return
-    cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH="$prefix;$toolchain" -DOLIVINE_SAMPLE_STATIC=$static \
-        -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache)" >"$scratch/cmake.log" &&
-        cmake --build build >>"$scratch/cmake.log" || { cat "$scratch/cmake.log"; return 1; }
-    ./build/olivine_sample --model "$model" --headless --json --width 640 --height 360 --samples 1 \
-        "$@" >report.json && python3 "$root/tests/embed/check_sample.py" report.json
+export CCACHE_BASEDIR="$scratch" CCACHE_NOHASHDIR=1
+build_sample() {  # ON: with the static library, or OFF
+    cd "$scratch/sample" &&
+        cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH="$prefix;$toolchain" -DOLIVINE_SAMPLE_STATIC="$1" \
+            -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache)" && cmake --build build
 }
-expect "the sample game, 600 frames" sample shared --frames 600
-expect "the sample game with the static library, validated" sample static --frames 120 --validate
+sample() {  # ON or OFF, options...
+    [[ -e "$scratch/sample" ]] || cp -r "$root/app/embed/sample" "$scratch/sample" || return
+    build_sample "$1" >"$scratch/cmake.log" || { cat "$scratch/cmake.log"; return 1; }
+    shift
+    "$scratch/sample/build/olivine_sample" --model "$model" --headless --json --width 640 --height 360 \
+        --samples 1 "$@" >"$scratch/report.json" &&
+        python3 "$root/tests/embed/check_sample.py" "$scratch/report.json"
+}
+expect "the sample game, 600 frames" sample OFF --frames 600
+expect "the sample game with the static library, validated" sample ON --frames 120 --validate
 finish

@@ -21,35 +21,27 @@ constexpr const char* kAllKnow =
 
 }  // namespace
 
-Characters::Characters(const Options& options)
-    : all_{{{.name = "Ash",
+Characters::Characters(Vulkan& vulkan, const Painting& painting, const Options& options)
+    : painting_(painting),
+      all_{{{.name = "Ash",
              .nature = " You tell stories.",
              .questions = {"Tell me a story about a hen.", "Tell me a story about Leo the frog.",
                            "Tell me a story about a blue boat."}},
             {.name = "Wren",
              .nature = " You talk to a child.",
              .questions = {"What happened to the kite?", "Who helped Mia?", "Where did Mia live?",
-                           "How did Tom help?", "How does the story end?"}},
+                           "How did Tom help?", "What is 7 + 5?"}},
             {.name = "Flint",
-             .nature = " You like sums.",
-             .questions = {"What is 7 + 5?", "How much is 20 minus 9?", "What is 3 + 14?"}}}} {
-    olv_device_options device_options = OLV_DEVICE_OPTIONS;
-    device_options.device = options.device;
-    device_options.cache_folder =
-        options.cache_folder.empty() ? nullptr : options.cache_folder.c_str();
-    device_options.log = [](void* user, const char* line) {
-        *static_cast<std::string*>(user) = line;
-    };
-    device_options.log_user = &log_;
-    olv_device* device = nullptr;
-    check(olv_device_create(&device_options, &device));
-    device_.reset(device);
-
+             .nature = " You look at pictures.",
+             .questions = {"What do you see?", "How many shapes are there?"},
+             .sees = true}}} {
+    make_device(vulkan, options.cache_folder);
     olv_model_options model_options = OLV_MODEL_OPTIONS;
     model_options.path = options.model.c_str();
     model_options.max_sessions = static_cast<uint32_t>(all_.size());
-    check(olv_model_load(device, &model_options, &model_));
+    check(olv_model_load(device_.get(), &model_options, &model_));
 
+    uint64_t seed = options.seed * all_.size();
     for (Character& character : all_) {
         const std::string system = kAllKnow + character.nature;
         olv_session_options session_options = OLV_SESSION_OPTIONS;
@@ -57,32 +49,72 @@ Characters::Characters(const Options& options)
         session_options.temperature = 0.7f;
         session_options.max_tokens = 200;
         session_options.forget = 1;
-        session_options.seed =
-            options.seed * all_.size() + static_cast<uint64_t>(&character - all_.data());
+        session_options.seed = seed++;
         check(olv_session_create(model_, &session_options, &character.session));
-        put(character, "Hello!");  // behind the loading screen: the first answers compile pipelines
     }
 }
 
+// The library works on the game's device, in the game's queue, and takes its turn there by the
+// lock.
+void Characters::make_device(Vulkan& vulkan, const std::string& cache_folder) {
+    olv_vulkan host = OLV_VULKAN;
+    host.queue_family = vulkan.queue_family();
+    host.instance = vulkan.instance();
+    host.physical_device = vulkan.physical();
+    host.device = vulkan.device();
+    host.queue = vulkan.queue();
+    host.created_with = &vulkan.device_info();
+    host.lock = [](void* mutex) { static_cast<std::mutex*>(mutex)->lock(); };
+    host.unlock = [](void* mutex) { static_cast<std::mutex*>(mutex)->unlock(); };
+    host.user = &vulkan.queue_mutex();
+
+    olv_device_options options = OLV_DEVICE_OPTIONS;
+    options.vulkan = &host;
+    options.cache_folder = cache_folder.empty() ? nullptr : cache_folder.c_str();
+    options.log = [](void* log, const char* line) { *static_cast<std::string*>(log) = line; };
+    options.log_user = &log_;
+    olv_device* device = nullptr;
+    check(olv_device_create(&options, &device));
+    device_.reset(device);
+}
+
 void Characters::tick(uint32_t budget_us) {
-    const auto begin = std::chrono::steady_clock::now();
+    for (Character& character : all_)
+        if (character.waits)
+            put(character);
+    const auto start = std::chrono::steady_clock::now();
     check(olv_tick(device_.get(), budget_us));
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
 
     olv_stats stats = OLV_STATS;
     check(olv_device_stats(device_.get(), &stats));
     work_ = {took.count(), stats.slice_seconds * 1e3, stats.bytes_now, stats.bytes_peak};
-    check(olv_model_state(model_, nullptr, &progress_));
     for (Character& character : all_)
         hear(character);
-    if (ready_ || busy())
+    if (!ready_)
+        begin();
+}
+
+// Loading ends with a question to each, as the first answers compile pipelines.
+void Characters::begin() {
+    olv_state state{};
+    check(olv_model_state(model_, &state, &progress_));
+    if (state != OLV_READY || busy())
         return;
+    if (!warm_) {
+        warm_ = true;
+        for (Character& character : all_)
+            note(character, character.sees ? character.questions.front() : "Hello!");
+        return;
+    }
     ready_ = true;
-    for (Character& character : all_) {  // nobody is to remember the loading screen
+    shown_ = 0;
+    for (Character& character : all_) {  // nobody is to remember that
         check(olv_session_clear(character.session));
         character = {.name = character.name,
                      .nature = character.nature,
                      .questions = character.questions,
+                     .sees = character.sees,
                      .session = character.session};
     }
 }
@@ -97,12 +129,11 @@ void Characters::hear(Character& character) {
             character.tokens += event.drawn_tokens;
             ++(event.end == OLV_END_CANCELLED ? character.cancelled : character.answered);
             break;
-        default:
-            if (!ready_)
-                throw std::runtime_error(event.text);
+        case OLV_EVENT_ERROR:
             character.busy = false;
             character.answer = event.text;
             ++character.failed;
+            break;
         }
     }
 }
@@ -113,20 +144,40 @@ bool Characters::busy() const {
 
 void Characters::ask(Character& character, const std::string& question) {
     if (ready_ && !character.busy && !question.empty())
-        put(character, question);
+        note(character, question);
 }
 
-void Characters::put(Character& character, const std::string& question) {
-    check(olv_ask(character.session, question.c_str()));
+void Characters::note(Character& character, const std::string& question) {
     character.question = question;
     character.answer.clear();
-    character.busy = true;
+    character.busy = character.waits = true;
     ++character.asked;
 }
 
+void Characters::put(Character& character) {
+    character.waits = false;
+    if (character.sees && shown_ != painting_.number())
+        show_painting(character);
+    check(olv_ask(character.session, character.question.c_str()));
+}
+
+// The image goes into the next question as the GPU has drawn it; the host never sees it. A new one
+// begins a new conversation, as the built-in model knows one picture at a time.
+void Characters::show_painting(Character& character) {
+    shown_ = painting_.number();
+    check(olv_session_clear(character.session));
+    olv_vulkan_image image = OLV_VULKAN_IMAGE;
+    image.format = painting_.image().format;
+    image.layout = Painting::kLayout;
+    image.width = painting_.image().extent.width;
+    image.height = painting_.image().extent.height;
+    image.image = reinterpret_cast<uint64_t>(painting_.image().image.get());
+    check(olv_push_vulkan_image(character.session, &image));
+}
+
 void Characters::cancel(Character& character) {
-    if (ready_ && character.busy)
-        check(olv_cancel(character.session));
+    if (ready_ && character.busy && !character.waits)
+        check(olv_cancel(character.session));  // within a slice, and then it says so
 }
 
 void Characters::set_memory_budget(uint64_t bytes) {

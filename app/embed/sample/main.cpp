@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 
@@ -20,18 +21,25 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-// In a measured run everybody is asked, and asked again when they have answered, after the idle
-// part.
-void keep_asking(Characters& characters) {
-    for (Character& character : characters.all())
+// In a measured run, after its idle part: everybody is asked, and again when they have answered.
+void keep_asking(Characters& characters, Scene& scene) {
+    for (Character& character : characters.all()) {
+        if (character.busy)
+            continue;
+        if (character.sees)
+            scene.paint_anew();
         characters.ask(character,
                        character.questions[character.asked % character.questions.size()]);
+    }
 }
 
 // Declared after what frames use: those that are under way end before it goes, in whatever way.
 struct AtEnd {
     Vulkan& vulkan;
-    ~AtEnd() { vkQueueWaitIdle(vulkan.queue()); }
+    ~AtEnd() {
+        const std::lock_guard lock(vulkan.queue_mutex());
+        vkQueueWaitIdle(vulkan.queue());
+    }
 };
 
 void run(const Options& options) {
@@ -51,10 +59,9 @@ void run(const Options& options) {
                          .samples = options.samples,
                          .seed = options.seed});
     Overlay overlay(vulkan, screen.canvas(), shown, options.budget_us);
-    Characters characters({.model = options.model,
-                           .cache_folder = options.cache_folder,
-                           .device = options.device,
-                           .seed = options.seed});
+    Characters characters(
+        vulkan, scene.painting(),
+        {.model = options.model, .cache_folder = options.cache_folder, .seed = options.seed});
     Measured measured;
     const AtEnd at_end{vulkan};
 
@@ -62,15 +69,13 @@ void run(const Options& options) {
     const Clock::time_point start = Clock::now();
     Clock::time_point last = start;
     for (uint64_t frame = 0; !interrupted && (!window || window->poll()); ++frame) {
-        const bool loading = !characters.ready();
-        if (options.frames > 0 && measured.frames() >= options.frames / 4)
-            keep_asking(characters);
-        const Phase phase = loading             ? Phase::loading
+        const Phase phase = !characters.ready() ? Phase::loading
                             : characters.busy() ? Phase::busy
                                                 : Phase::idle;
-
         screen.wait();  // so that the slices of olv_tick() do not queue up behind the last frame
         characters.tick(overlay.budget_us());
+        if (options.frames > 0 && measured.frames() >= options.frames / 4)
+            keep_asking(characters, scene);
         for (size_t i = 0; i < kActors; ++i)
             scene.actors()[i].talking = characters.ready() && characters.all()[i].busy;
         overlay.update(scene, characters);

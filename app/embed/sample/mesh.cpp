@@ -1,7 +1,11 @@
 #include "mesh.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <glm/gtc/constants.hpp>
+
+#include "random.h"
 
 namespace {
 
@@ -18,13 +22,6 @@ void add_quad(Mesh& mesh, const glm::vec3 (&at)[4], const glm::vec3* normals = n
 }
 
 }  // namespace
-
-float random_unit(uint32_t& state) {  // xorshift
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return static_cast<float>(state >> 8) / static_cast<float>(1u << 24);
-}
 
 Mesh turned(std::span<const glm::vec2> profile, uint32_t sides, bool smooth) {
     Mesh mesh;

@@ -20,6 +20,3 @@ Mesh box();                                 // from -1 to 1
 Mesh stone(uint32_t seed);                  // about as large as ball()
 // A square of `cells` by `cells`, `size` wide; height(x, z) gives its y.
 Mesh terrain(uint32_t cells, float size, const std::function<float(float, float)>& height);
-
-// Evenly from 0 to 1, the same on every machine.
-float random_unit(uint32_t& state);

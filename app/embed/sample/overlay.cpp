@@ -5,18 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #define GLFW_INCLUDE_NONE
 #include <GLFW/glfw3.h>
 
+#include "bubble.h"
 #include "frame_times.h"
 
 namespace {
 
-constexpr ImU32 kPaper = IM_COL32(250, 244, 230, 238), kInk = IM_COL32(38, 30, 40, 255),
-                kFaint = IM_COL32(120, 105, 110, 255), kName = IM_COL32(168, 84, 20, 255),
-                kGold = IM_COL32(255, 196, 92, 255), kIdle = IM_COL32(104, 150, 196, 255),
-                kBusy = IM_COL32(140, 196, 128, 255), kTick = IM_COL32(255, 170, 60, 255);
+constexpr ImU32 kIdle = IM_COL32(104, 150, 196, 255), kBusy = IM_COL32(140, 196, 128, 255),
+                kTick = IM_COL32(255, 170, 60, 255);
 
 void style(float scale) {
     ImGui::StyleColorsDark();
@@ -66,7 +66,7 @@ Overlay::~Overlay() {
     ImGui::DestroyContext();
 }
 
-void Overlay::update(const Scene& scene, Characters& characters) {
+void Overlay::update(Scene& scene, Characters& characters) {
     ImGuiIO& io = ImGui::GetIO();
     if (window_)
         ImGui_ImplGlfw_NewFrame();
@@ -76,11 +76,15 @@ void Overlay::update(const Scene& scene, Characters& characters) {
     ImGui::NewFrame();
     if (characters.ready()) {
         keys_and_clicks(scene, characters);
-        for (size_t i = 0; i < kActors; ++i)
-            bubble(characters.all()[i],
-                   scene.on_screen(scene.actors()[i].place + glm::vec3(0, kActorHeight + 0.12f, 0)),
-                   i == picked_);
-        chat(characters);
+        for (size_t i = 0; i < kActors; ++i) {
+            const glm::vec3 above(0, kActorHeight + 0.12f, 0);
+            draw_bubble(characters.all()[i],
+                        {.mouth = scene.on_screen(scene.actors()[i].place + above),
+                         .view = {extent_.width, extent_.height},
+                         .scale = scale_,
+                         .picked = i == picked_});
+        }
+        chat(scene, characters);
     } else {
         loading(characters.progress());
     }
@@ -119,56 +123,6 @@ void Overlay::keys_and_clicks(const Scene& scene, Characters& characters) {
         if (at.y > top.y && at.y < feet.y && std::abs(at.x - feet.x) < (feet.y - top.y) * 0.35f)
             picked_ = i;
     }
-}
-
-// The question, and as much of the answer's end as has room, above the character's head.
-void Overlay::bubble(const Character& character, glm::vec2 mouth, bool picked) const {
-    ImDrawList& list = *ImGui::GetBackgroundDrawList();
-    ImFont* font = ImGui::GetFont();
-    const float size = ImGui::GetFontSize(), pad = 6 * scale_;
-    const auto text_size = [&](const std::string& text, float wrap) {
-        return font->CalcTextSizeA(size, FLT_MAX, wrap, text.c_str());
-    };
-    if (character.question.empty()) {
-        const ImVec2 at{mouth.x - text_size(character.name, 0).x / 2, mouth.y - size};
-        list.AddText({at.x + scale_, at.y + scale_}, IM_COL32(0, 0, 0, 200),
-                     character.name.c_str());
-        list.AddText(at, picked ? kGold : IM_COL32(235, 230, 225, 255), character.name.c_str());
-        return;
-    }
-
-    const float widest = static_cast<float>(extent_.width) * 0.27f;
-    const float dots = std::fmod(static_cast<float>(ImGui::GetTime()) * 3, 4.0f);
-    const std::string answer = character.answer.empty() && character.busy
-                                   ? std::string(static_cast<size_t>(dots), '.')
-                                   : character.answer;
-    const ImVec2 asked = text_size(character.question, widest),
-                 said = text_size(answer + " ", widest);
-    const float shown = std::min(said.y, 5 * size);
-    const float width = std::max(std::max(asked.x, said.x), 40 * scale_) + 2 * pad;
-    const float height = size + asked.y + shown + 2.8f * pad;
-    const float middle = static_cast<float>(extent_.width) / 2;
-    const float x = std::clamp(mouth.x + (mouth.x - middle) * 0.25f - width / 2, 4 * scale_,
-                               static_cast<float>(extent_.width) - width - 4 * scale_);
-    const float bottom = std::max(mouth.y - 7 * scale_, height + 4 * scale_), y = bottom - height;
-
-    list.AddRectFilled({x + 2 * scale_, y + 2 * scale_},
-                       {x + width + 2 * scale_, bottom + 2 * scale_}, IM_COL32(0, 0, 0, 90),
-                       7 * scale_);
-    list.AddRectFilled({x, y}, {x + width, bottom}, kPaper, 7 * scale_);
-    const float tail = std::clamp(mouth.x, x + 3 * pad, x + width - 3 * pad);
-    list.AddTriangleFilled({tail - 6 * scale_, bottom}, {tail + 6 * scale_, bottom},
-                           {mouth.x, bottom + 7 * scale_}, kPaper);
-    if (picked)
-        list.AddRect({x, y}, {x + width, bottom}, kGold, 7 * scale_, 0, 1.5f * scale_);
-    list.AddText({x + pad, y + pad}, kName, character.name.c_str());
-    list.AddText(font, size, {x + pad, y + size + pad}, kFaint, character.question.c_str(), nullptr,
-                 widest);
-    const ImVec2 from{x + pad, y + size + asked.y + 1.8f * pad}, to{x + width - pad, bottom - pad};
-    list.PushClipRect({from.x, from.y + 2 * scale_}, to,
-                      true);  // without the feet of the line before
-    list.AddText(font, size, {from.x, to.y - said.y}, kInk, answer.c_str(), nullptr, widest);
-    list.PopClipRect();
 }
 
 void Overlay::loading(float progress) const {
@@ -229,7 +183,7 @@ void Overlay::bars() const {
     key(kTick, "olv_tick");
 }
 
-void Overlay::chat(Characters& characters) {
+void Overlay::chat(Scene& scene, Characters& characters) {
     const float width = 380 * scale_, gap = ImGui::GetStyle().ItemSpacing.x;
     ImGui::SetNextWindowPos({6 * scale_, static_cast<float>(extent_.height) - 6 * scale_}, 0,
                             {0, 1});
@@ -254,6 +208,11 @@ void Overlay::chat(Characters& characters) {
         used += wide + gap;
         if (ImGui::SmallButton(question.c_str()))
             characters.ask(character, question);
+    }
+    if (character.sees) {
+        ImGui::SameLine();
+        if (ImGui::SmallButton("New picture"))
+            scene.paint_anew();
     }
     ImGui::SetNextItemWidth(width - 130 * scale_);
     const bool entered = ImGui::InputText("##question", typed_.data(), typed_.size(),

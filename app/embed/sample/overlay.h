@@ -23,7 +23,7 @@ public:
     Overlay& operator=(const Overlay&) = delete;
 
     // Lays the next frame out, and does what the player wants: pick, ask, cancel, shift budgets.
-    void update(const Scene& scene, Characters& characters);
+    void update(Scene& scene, Characters& characters);
     void draw(VkCommandBuffer commands, VkImageView target);
 
     // Of the graph: the frame before, how much of it was olv_tick(), and whether somebody talked.
@@ -36,11 +36,10 @@ private:
         bool busy = false;
     };
     void keys_and_clicks(const Scene& scene, Characters& characters);
-    void bubble(const Character& character, glm::vec2 mouth, bool picked) const;
     void loading(float progress) const;
     void graph() const;
     void bars() const;
-    void chat(Characters& characters);
+    void chat(Scene& scene, Characters& characters);
     void sliders(Characters& characters, float width);
 
     VkExtent2D extent_;

@@ -1,7 +1,7 @@
 #include "painting.h"
 
 #include "full.vert.h"
-#include "mesh.h"
+#include "random.h"
 #include "shapes.frag.h"
 
 namespace {
@@ -29,9 +29,9 @@ Painting::Painting(const Vulkan& vulkan)
         {.vertex = full_vert, .fragment = shapes_frag, .layout = made, .colour = image_.format});
 }
 
-void Painting::change(uint32_t& random_state) {
+void Painting::change(uint32_t& state) {
     const auto below = [&](int32_t count) {
-        return static_cast<int32_t>(random_unit(random_state) * static_cast<float>(count));
+        return static_cast<int32_t>(random_unit(state) * static_cast<float>(count));
     };
     const int32_t count = 2 + below(3), first = below(16), step = 1 + 2 * below(8),
                   look = below(18);
@@ -40,6 +40,7 @@ void Painting::change(uint32_t& random_state) {
         const int32_t kind = (look + i * 7) % 18;      // nor two shapes alike
         shapes_[static_cast<size_t>(i)] = i < count ? cell | kind % 3 << 8 | kind / 3 << 16 : -1;
     }
+    ++number_;
     changed_ = true;
 }
 
@@ -57,5 +58,5 @@ void Painting::paint(VkCommandBuffer commands) {
     vkCmdDraw(commands, 3, 1, 0, 0);
     vkCmdEndRendering(commands);
     transition(commands, image_.image.get(), image_.aspect,
-               VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL, VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL);
+               VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL, kLayout);
 }

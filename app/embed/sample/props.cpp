@@ -5,6 +5,8 @@
 #include <glm/gtc/constants.hpp>
 #include <glm/gtc/matrix_transform.hpp>
 
+#include "random.h"
+
 namespace {
 
 using glm::mat4;
@@ -107,7 +109,7 @@ std::array<Mesh, kShapes> make_meshes() {
 }
 
 void add_clearing(Looks& looks, const vec3& eye, uint32_t seed) {
-    uint32_t state = seed * 2654435761u | 1;
+    uint32_t state = random_state(seed);
     const auto between = [&](float low, float high) {
         return low + (high - low) * random_unit(state);
     };

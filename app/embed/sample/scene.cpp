@@ -8,6 +8,7 @@
 
 #include "flame.frag.h"
 #include "flame.vert.h"
+#include "random.h"
 #include "scene.frag.h"
 #include "scene.vert.h"
 #include "shadow.vert.h"
@@ -28,7 +29,7 @@ constexpr float kHalfView = 0.36f;  // tangent of half the vertical angle
 Scene::Scene(const Vulkan& vulkan, const Options& options)
     : extent_(options.extent),
       samples_(static_cast<VkSampleCountFlagBits>(options.samples)),
-      random_(options.seed * 2654435761u | 1),
+      random_(random_state(options.seed)),
       actors_{{{{-1.95f, 0, -0.15f}, {0.68f, 0.20f, 0.04f}, {0.05f, 0.24f, 0.12f}},
                {{-0.15f, 0, -1.75f}, {0.48f, 0.44f, 0.42f}, {0.08f, 0.24f, 0.52f}},
                {{1.70f, 0, -0.15f}, {0.34f, 0.16f, 0.08f}, {0.34f, 0.09f, 0.36f}}}},
@@ -108,7 +109,7 @@ void Scene::make_set(const Vulkan& vulkan) {
                                               {look_buffer_.buffer.get(), 0, VK_WHOLE_SIZE}};
     const VkDescriptorImageInfo images[] = {
         {compare_.get(), shadow_.view.get(), VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL},
-        {smooth_.get(), painting_.image().view.get(), VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL}};
+        {smooth_.get(), painting_.image().view.get(), Painting::kLayout}};
     VkWriteDescriptorSet writes[4];
     for (uint32_t i = 0; i < 4; ++i) {
         writes[i] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};

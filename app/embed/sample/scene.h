@@ -21,8 +21,8 @@ public:
 
     std::array<Actor, kActors>& actors() { return actors_; }
     const std::array<Actor, kActors>& actors() const { return actors_; }
-    const Image& painting() const { return painting_.image(); }
-    void paint_anew() { painting_.change(random_); }  // with the next draw()
+    const Painting& painting() const { return painting_; }
+    void paint_anew() { painting_.change(random_); }  // seen from the next draw() on
 
     // Draws into a colour attachment.
     void draw(VkCommandBuffer commands, VkImageView target, float seconds);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <stdexcept>
 
 void check(VkResult result, const char* call) {
@@ -126,9 +125,8 @@ void Vulkan::make_device(const std::vector<const char*>& extensions) {
     features11_ = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &features12_};
     features12_ = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &features13_};
     features13_ = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
-    // All that the device has is switched on: libolivine takes what it finds (16-bit storage, small
-    // types, subgroups of a wanted size). Checks of every access are left out, which would cost
-    // time.
+    // All that the device has is switched on: libolivine takes what it finds (olivine.h has a
+    // list). Checks of every access are left out, which would cost time.
     vkGetPhysicalDeviceFeatures2(physical_, &features_);
     features_.features.robustBufferAccess = VK_FALSE;
     features13_.robustImageAccess = VK_FALSE;
