@@ -13,11 +13,14 @@ void check(olv_result result) {
 
 // How the text of each begins. The library computes and keeps it once for all three.
 constexpr const char* kAllKnow =
-    "Use simple words. Mia was a brave fox who lived in a green forest. Mia had a red kite. One "
-    "windy evening, "
-    "she went for a walk. The wind blew the kite onto a tall tree. Mia was very sad. A clever bear "
-    "named Tom "
-    "came by. Tom got the kite down for her. Mia thanked Tom, and they sang songs together.";
+    "Use simple words. You are a kind helper by a fire in a green forest. You talk to a child.";
+
+// What Wren has to tell, in the words that the built-in model knows.
+constexpr const char* kTheKite =
+    " Mia was a brave fox who lived in a green forest. Mia had a red kite. One windy evening, she "
+    "went for a walk. The wind blew the kite onto a tall tree. Mia was very sad. A clever bear "
+    "named "
+    "Tom came by. Tom got the kite down for her. Mia thanked Tom, and they sang songs together.";
 
 }  // namespace
 
@@ -28,7 +31,7 @@ Characters::Characters(Vulkan& vulkan, const Painting& painting, const Options& 
              .questions = {"Tell me a story about a hen.", "Tell me a story about Leo the frog.",
                            "Tell me a story about a blue boat."}},
             {.name = "Wren",
-             .nature = " You talk to a child.",
+             .nature = kTheKite,
              .questions = {"What happened to the kite?", "Who helped Mia?", "Where did Mia live?",
                            "How did Tom help?", "What is 7 + 5?"}},
             {.name = "Flint",
@@ -46,7 +49,7 @@ Characters::Characters(Vulkan& vulkan, const Painting& painting, const Options& 
         const std::string system = kAllKnow + character.nature;
         olv_session_options session_options = OLV_SESSION_OPTIONS;
         session_options.system = system.c_str();
-        session_options.temperature = 0.7f;
+        session_options.temperature = character.sees ? 0 : 0.7f;  // no guesses about what is there
         session_options.max_tokens = 200;
         session_options.forget = 1;
         session_options.seed = seed++;
