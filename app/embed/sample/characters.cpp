@@ -19,8 +19,8 @@ constexpr const char* kAllKnow =
 constexpr const char* kTheKite =
     " Mia was a brave fox who lived in a green forest. Mia had a red kite. One windy evening, she "
     "went for a walk. The wind blew the kite onto a tall tree. Mia was very sad. A clever bear "
-    "named "
-    "Tom came by. Tom got the kite down for her. Mia thanked Tom, and they sang songs together.";
+    "named Tom came by. Tom got the kite down for her. Mia thanked Tom, and they sang songs "
+    "together.";
 
 }  // namespace
 
@@ -57,8 +57,7 @@ Characters::Characters(Vulkan& vulkan, const Painting& painting, const Options& 
     }
 }
 
-// The library works on the game's device, in the game's queue, and takes its turn there by the
-// lock.
+// The library works on the game's device, in its queue, and takes its turn there by the lock.
 void Characters::make_device(Vulkan& vulkan, const std::string& cache_folder) {
     olv_vulkan host = OLV_VULKAN;
     host.queue_family = vulkan.queue_family();
@@ -175,7 +174,11 @@ void Characters::show_painting(Character& character) {
     image.width = painting_.image().extent.width;
     image.height = painting_.image().extent.height;
     image.image = reinterpret_cast<uint64_t>(painting_.image().image.get());
-    check(olv_push_vulkan_image(character.session, &image));
+    const olv_result pushed = olv_push_vulkan_image(character.session, &image);
+    if (pushed == OLV_UNSUPPORTED)
+        character.sees = false;  // a model that reads text only
+    else
+        check(pushed);
 }
 
 void Characters::cancel(Character& character) {

@@ -35,6 +35,8 @@ public:
     // On the game's own device, with its queue. Begins to load. Throws std::runtime_error with the
     // sentence of olv_last_error().
     Characters(Vulkan& vulkan, const Painting& painting, const Options& options);
+    Characters(const Characters&) = delete;
+    Characters& operator=(const Characters&) = delete;
 
     // Once a frame: puts the questions, goes on for about `budget_us`, and hears what has been
     // said. Throws when the model cannot be loaded.
