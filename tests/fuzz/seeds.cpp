@@ -148,6 +148,16 @@ int main(int argc, char** argv) {
                              "\u00E9\u4E2D\u65E5 \U0001F642 \u2581\u2581", "\xff\xfe\xf0\x9f"})
         texts.add(text);
 
+    Corpus schemas(folder, "json_schema");
+    for (const char* schema :
+         {R"({"type":"object","properties":{"mood":{"enum":["friendly","hostile"]},"line":{"type":)"
+          R"("string","minLength":2,"maxLength":40}},"required":["line"],"additionalProperties":false})",
+          R"({"$defs":{"a":{"type":["integer","null"],"minimum":-9}},"type":"array","items":)"
+          R"({"$ref":"#/$defs/a"},"maxItems":3})",
+          R"({"anyOf":[{"const":[1.5,true]},{"type":"number"},{"type":"array","items":)"
+          R"({"type":"boolean"}}]})"})
+        schemas.add(schema);
+
     Corpus pictures(folder, "picture");
     for (const auto& entry : fs::directory_iterator(goldens + "/pictures"))
         if (entry.path().extension() != ".md")

@@ -40,7 +40,7 @@ run_target() {  # name
 }
 
 # picture_tokens runs a model on a software driver; it takes part where it is built.
-targets=(gguf folder tokenizer_json tokenizer_model safetensors picture text pipeline_cache session)
+targets=(gguf folder tokenizer_json tokenizer_model safetensors picture text pipeline_cache session json_schema)
 [[ ! -x "$folder/picture_tokens_fuzz" ]] || targets+=(picture_tokens)
 for target in "${targets[@]}"; do
     while (($(jobs -rp | wc -l) >= 2)); do
