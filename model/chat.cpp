@@ -148,9 +148,10 @@ bool Chat::forget_turns() {
 }
 
 const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
-                      const Cancelled& cancelled) {
+                      const Cancelled& cancelled, AnswerOptions options) {
     const std::vector<int32_t> ids_before = ids_;
     const uint32_t first_before = first_;
+    const AnswerOptions options_before = std::exchange(answer_options_, std::move(options));
     turns_.push_back({std::string(text), std::exchange(attached_, {}), {}, {}});
     try {
         if (turns_.size() == 1) {
@@ -182,6 +183,7 @@ const Turn& Chat::ask(std::string_view text, const std::function<void(std::strin
         turns_.pop_back();
         ids_ = ids_before;
         first_ = first_before;
+        answer_options_ = options_before;
         throw;
     }
     forgot_ = first_ - first_before;
@@ -222,25 +224,32 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
         turn.answer += text;
         on_text(text);
     };
+    const auto& [own_max_tokens, allowed, constraint] = answer_options_;
+    const uint32_t max_tokens = own_max_tokens.value_or(options_.max_tokens);
+    GenerateRequest request{.sampler = options_.sampler,
+                            .stop_ids = template_.stop_ids(),
+                            .checkpoints = true,
+                            .allowed = allowed,
+                            .constraint = constraint};
     const auto on_token = [&](uint32_t, int32_t id) {
         if (template_.is_stop(id))
             return true;
         turn.answer_ids.push_back(id);
+        if (constraint)
+            request.constraint_state = constraint->after(request.constraint_state, id);
         if (options_.on_token)
             options_.on_token(id);
         show(scanner.push(characters.push(tokenizer_.bytes(id))));
         return !scanner.found();
     };
-    GenerateRequest request{
-        .sampler = options_.sampler, .stop_ids = template_.stop_ids(), .checkpoints = true};
     if (!options_.system.empty())  // where a conversation that begins otherwise goes on
         request.beginning = template_.prompt(
             std::vector<Message>{{Message::Role::system, options_.system}, {Message::Role::user, ""}});
     do {
         request.prompt = ids_;
         request.prompt.insert(request.prompt.end(), turn.answer_ids.begin(), turn.answer_ids.end());
-        if (options_.max_tokens > 0)
-            request.max_tokens = options_.max_tokens - static_cast<uint32_t>(turn.answer_ids.size());
+        if (max_tokens > 0)
+            request.max_tokens = max_tokens - static_cast<uint32_t>(turn.answer_ids.size());
         last_end_ = generator_.generate(std::span(&request, 1), on_token, cancelled, sequence_)[0].end;
     } while (last_end_ == EndReason::context_full && !scanner.found() && options_.shift && forget_turns());
     if (!scanner.found()) {
@@ -280,6 +289,7 @@ void Chat::load(const File& from) {
     turns_ = std::move(saved.turns);
     first_ = saved.first_turn;
     ids_ = std::move(saved.ids);
+    answer_options_ = {};
     attached_.clear();
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,13 @@ struct ChatOptions {
     std::function<void(int32_t id)> on_token;  // told of the ids of answers, before their text
 };
 
+// Of one answer.
+struct AnswerOptions {
+    std::optional<uint32_t> max_tokens = {};       // in place of the conversation's
+    std::vector<uint32_t> allowed = {};            // GenerateRequest's
+    std::shared_ptr<Constraint> constraint = {};
+};
+
 class Chat {
 public:
     // Keeps references: generator and tokenizer outlive the chat. Uses this sequence of the
@@ -52,8 +60,9 @@ public:
     // conversation no longer fits the context (both lengths; the conversation is as before, but that
     // pictures which were attached are not any more).
     const Turn& ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
-                    const Cancelled& cancelled = {});
-    // Answers the last question again, with the next seed. Throws bad_input when there is none.
+                    const Cancelled& cancelled = {}, AnswerOptions options = {});
+    // Answers the last question again, with the next seed and, unless it came from a file, its options.
+    // Throws bad_input when there is none.
     const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
                            const Cancelled& cancelled = {});
     // The conversation in a file, which is replaced at once or not at all (bad_input when the system refuses
@@ -91,6 +100,7 @@ private:
     const Tokenizer& tokenizer_;
     uint32_t sequence_;
     ChatOptions options_;
+    AnswerOptions answer_options_;       // of the last question
     ChatTemplate template_;
     std::vector<Turn> turns_;
     std::vector<AttachedPicture> attached_;

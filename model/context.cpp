@@ -450,6 +450,14 @@ void Context::leave(uint32_t sequence) {
     ahead_.clear();  // the others draw theirs again
 }
 
+void Context::allow(uint32_t sequence, std::span<const uint32_t> allowed) {
+    const auto one = std::ranges::find(decoding_, sequence, &Decoding::sequence);
+    assert(one != decoding_.end() && allowed.size() == one->allowed.size());
+    std::ranges::copy(allowed, one->allowed.begin());
+    laid_out_ = false;
+    ahead_.clear();
+}
+
 std::vector<uint32_t> Context::decoding() const {
     std::vector<uint32_t> sequences;
     for (const Decoding& each : decoding_)

@@ -138,6 +138,8 @@ public:
     int32_t join(uint32_t sequence, const SamplerOptions& sampler,
                  std::span<const uint32_t> allowed = {}, std::span<const int32_t> stop_ids = {});
     void leave(uint32_t sequence);
+    // What a sequence that decodes may draw from its next step() on, as in join().
+    void allow(uint32_t sequence, std::span<const uint32_t> allowed);
     // Those that decode, in the order of step()'s ids.
     std::vector<uint32_t> decoding() const;
     // expected: how many steps are to come, this one included, as far as the caller knows. Where they are

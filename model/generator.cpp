@@ -34,9 +34,9 @@ Generator::Generator(Model& model, const ContextOptions& options, Model* draft)
 }
 
 // One step of the only sequence that decodes, with guesses while they pay.
-std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, const GenerateResult& result,
-                                               DraftLength& length, const Cancelled& cancelled) {
-    const uint32_t sequence = context_->decoding().front();
+std::vector<int32_t> Generator::guess_and_step(const Answer& answer, DraftLength& length,
+                                               const Cancelled& cancelled) {
+    const auto& [request, sequence, result, ended, state] = answer;
     // To come, the id that the next step gives included.
     const uint32_t wanted = request.max_tokens > 0
                                 ? request.max_tokens - static_cast<uint32_t>(result.ids.size())
@@ -56,7 +56,7 @@ std::vector<int32_t> Generator::guess_and_step(const GenerateRequest& request, c
     }
     const auto begin = std::chrono::steady_clock::now();
     if (most > 0)
-        drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_, cancelled)
+        drafts = drafter_ ? drafter_->guess(text, most, request.sampler, allowed_next(answer), cancelled)
                           : look_up(text, most);
     const std::span<const int32_t> drawn =
         drafts.empty() ? context_->step(std::min(wanted, std::max(1u, length.pause())))
@@ -128,6 +128,31 @@ void Generator::forbid(std::span<const int32_t> ids) {
     for (int32_t id : ids)
         if (id >= 0 && static_cast<uint32_t>(id) < model_.config().vocab_size)
             allowed_[static_cast<uint32_t>(id) / 32] &= ~(1u << (id % 32));
+}
+
+// What an answer may go on with, [vocab] bits.
+std::vector<uint32_t> Generator::allowed_next(const Answer& answer) const {
+    const GenerateRequest& request = answer.request;
+    std::vector<uint32_t> mask = allowed_;
+    const auto only = [&](std::span<const uint32_t> ids) {
+        for (size_t w = 0; w < mask.size(); ++w)
+            mask[w] &= w < ids.size() ? ids[w] : 0;
+    };
+    if (!request.allowed.empty())
+        only(request.allowed);
+    if (request.constraint)
+        only(*request.constraint->mask(answer.state));
+    const bool may_end = !request.constraint || request.constraint->may_end(answer.state);
+    for (const int32_t id : request.stop_ids) {
+        const auto at = static_cast<uint32_t>(id);
+        if (at >= model_.config().vocab_size)
+            continue;
+        const uint32_t bit = 1u << (at % 32);
+        mask[at / 32] = (mask[at / 32] & ~bit) | (may_end ? allowed_[at / 32] & bit : 0);
+    }
+    if (std::ranges::none_of(mask, [](uint32_t word) { return word != 0; }))
+        fail(Fault::bad_input, "No id is allowed at token %zu of the answer.", answer.result.ids.size());
+    return mask;
 }
 
 // Runs what of a sequence's text is in no cache yet. False when it was stopped; the chunks that ran stay.
@@ -231,8 +256,12 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         const uint32_t sequence = answers[p].sequence;
         result.ids.push_back(id);
         ++stats_.drawn_tokens;
-        const bool stop = std::find(request.stop_ids.begin(), request.stop_ids.end(), id) !=
-                          request.stop_ids.end();
+        const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), id) !=
+                             request.stop_ids.end();
+        if (request.constraint && !stop_id)
+            answers[p].state = request.constraint->after(answers[p].state, id);
+        const bool stop =
+            stop_id || (request.constraint && request.constraint->complete(answers[p].state));
         const auto leave = [&](EndReason reason) {
             result.end = reason;
             answers[p].ended = true;
@@ -248,20 +277,25 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         const bool wanted = !on_token || on_token(p, id);
         if (!stop && (!wanted || (cancelled && cancelled())))
             leave(EndReason::caller);
+        if (request.constraint && !answers[p].ended)
+            context_->allow(sequence, allowed_next(answers[p]));
     };
     for (uint32_t p = 0; p < answers.size(); ++p)
         if (const GenerateRequest& request = answers[p].request; !answers[p].ended)
-            take(p, context_->join(answers[p].sequence, request.sampler, allowed_, request.stop_ids));
+            take(p, context_->join(answers[p].sequence, request.sampler, allowed_next(answers[p]),
+                                   request.stop_ids));
     const uint32_t first = answers.front().sequence;
     DraftLength length(drafts_);
     for (;;) {
         const std::vector<uint32_t> sequences = context_->decoding();
         if (sequences.empty())
             break;
-        if (sequences.size() == 1 && drafts_ > 0) {
+        // What a constraint allows next hangs on what has been drawn.
+        const bool one_by_one = std::ranges::any_of(
+            sequences, [&](uint32_t s) { return bool(answers[s - first].request.constraint); });
+        if (sequences.size() == 1 && drafts_ > 0 && !one_by_one) {
             const uint32_t prompt = sequences.front() - first;
-            const Answer& answer = answers[prompt];
-            for (const int32_t id : guess_and_step(answer.request, answer.result, length, cancelled)) {
+            for (const int32_t id : guess_and_step(answers[prompt], length, cancelled)) {
                 take(prompt, id);
                 if (context_->decoding().empty())
                     break;  // a stop id: nothing follows it
@@ -269,7 +303,7 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
             continue;
         }
         // Until the first of them has all its tokens.
-        uint32_t expected = UINT32_MAX;
+        uint32_t expected = one_by_one ? 1 : UINT32_MAX;
         for (const uint32_t s : sequences)
             if (const uint32_t most = answers[s - first].request.max_tokens; most > 0)
                 expected =
@@ -314,7 +348,10 @@ std::vector<GenerateResult> Generator::generate(std::span<const GenerateRequest>
         if (answers.empty())
             for (const GenerateRequest& request : requests) {
                 stats_.prompt_tokens += static_cast<uint32_t>(request.prompt.size());
-                answers.push_back({request, first + static_cast<uint32_t>(answers.size()), {}});
+                answers.push_back({.request = request,
+                                   .sequence = first + static_cast<uint32_t>(answers.size()),
+                                   .result = {},
+                                   .state = request.constraint_state});
             }
         go_on(answers, on_token, cancelled);
     });

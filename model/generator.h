@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "model/constraint.h"
 #include "model/context.h"
 #include "model/drafter.h"
 #include "model/speculation.h"
@@ -23,6 +24,12 @@ struct GenerateRequest {
     // With checkpoints: ids of which the prompt has the first few. Another one behind them, which
     // other prompts may have in common with this one.
     std::vector<int32_t> beginning = {};
+    // Ids that may be drawn besides stop ids, [vocab] bits or fewer; empty = every id.
+    std::vector<uint32_t> allowed = {};
+    // What the answer is to be, and where in it this one begins; null = anything. Stop ids are then drawn
+    // only where it may end, and it ends without one where nothing can follow (EndReason::stop_id).
+    std::shared_ptr<Constraint> constraint = {};
+    Constraint::State constraint_state = Constraint::kStart;
 };
 
 enum class EndReason : uint8_t { stop_id, max_tokens, context_full, caller };
@@ -57,8 +64,8 @@ public:
     // cancelled is asked between slices of device work: then the prompts that run end with
     // EndReason::caller, and what the cache holds stays usable.
     // Throws bad_input (empty prompt, ids outside the vocabulary, a prompt longer than the context:
-    // says both lengths), device_lost, out_of_memory, internal (logits are not finite); the next call
-    // begins from what the cache holds then. A device that is lost is set up anew
+    // says both lengths; no id is allowed), device_lost, out_of_memory, internal (logits are not finite);
+    // the next call begins from what the cache holds then. A device that is lost is set up anew
     // (Device::surviving); then the prompts and what was drawn run again, and nothing is told twice.
     std::vector<GenerateResult> generate(
         std::span<const GenerateRequest> requests,
@@ -86,13 +93,15 @@ private:
         uint32_t sequence;
         GenerateResult result;
         bool ended = false;
+        Constraint::State state = Constraint::kStart;
     };
     using OnToken = std::function<bool(uint32_t prompt, int32_t id)>;
     bool prefill(std::span<const Answer> answers, std::span<const std::vector<int32_t>> texts,
                  uint32_t prompt, const Cancelled& cancelled);
     void go_on(std::span<Answer> answers, const OnToken& on_token, const Cancelled& cancelled);
-    std::vector<int32_t> guess_and_step(const GenerateRequest& request, const GenerateResult& result,
-                                        DraftLength& length, const Cancelled& cancelled);
+    std::vector<uint32_t> allowed_next(const Answer& answer) const;
+    std::vector<int32_t> guess_and_step(const Answer& answer, DraftLength& length,
+                                        const Cancelled& cancelled);
 
     void set_lean(bool lean);
 
