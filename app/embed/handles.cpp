@@ -154,6 +154,7 @@ void olv_model::open_files(const std::string& path, const olivine::FileSource& f
     checkpoint = olivine::Checkpoint::open(path, {}, files);
     tokenizer = checkpoint->gguf() ? olivine::Tokenizer::from_gguf(*checkpoint->gguf())
                                    : olivine::Tokenizer::open(path, files);
+    vocabulary = std::make_shared<const olivine::Vocabulary>(*tokenizer);
 }
 
 olv_model::~olv_model() {
@@ -174,6 +175,32 @@ void olv_model::cancel() {
     state = OLV_FAILED;
     failure = std::make_exception_ptr(
         olivine::Error(Fault::cancelled, "Loading is stopped before it begins."));
+}
+
+std::shared_ptr<olivine::Constraint> olv_model::constraint(const olv_ask_options& options) {
+    constexpr size_t kKept = 8;
+    if (!options.choices && !options.json_schema)
+        return nullptr;
+    const std::span allowed(options.allowed, options.allowed_words);
+    std::vector<std::string> choices;
+    std::string key = std::to_string(options.choice_count) + '\0';
+    key += options.json_schema ? options.json_schema : "";
+    for (uint32_t i = 0; i < options.choice_count; ++i) {
+        choices.emplace_back(options.choices[i] ? options.choices[i] : "");
+        (key += '\0') += choices.back();
+    }
+    key.append(1, '\0').append(reinterpret_cast<const char*>(allowed.data()), allowed.size_bytes());
+    const auto known =
+        std::ranges::find(constraints, key, [](const auto& each) { return each.first; });
+    if (known != constraints.end())
+        return known->second;
+    auto made = options.json_schema
+                    ? olivine::Constraint::json(vocabulary, options.json_schema, allowed)
+                    : olivine::Constraint::choices(vocabulary, choices, allowed);
+    constraints.emplace_back(std::move(key), made);
+    if (constraints.size() > kKept)
+        constraints.pop_front();
+    return made;
 }
 
 void olv_model::load() {
@@ -297,9 +324,9 @@ bool olv_session::next(olv_event& event, std::string& text_of) {
     return true;
 }
 
-void olv_session::ask(std::string question) {
+void olv_session::ask(std::string question, olivine::AnswerOptions answer) {
     asked = std::exchange(pictures, {});  // it is empty, and no job has it: none is under way
-    queue([this, question = std::move(question)](olivine::Chat& talk) {
+    queue([this, question = std::move(question), answer = std::move(answer)](olivine::Chat& talk) {
         const olivine::Cancelled stop = [this] { return stopped(); };
         const std::string name = "picture";
         try {
@@ -319,7 +346,7 @@ void olv_session::ask(std::string question) {
                 push({.kind = OLV_EVENT_TEXT, .text = std::string(some)});
                 model.follow_budget();
             },
-            stop);
+            stop, answer);
         constexpr olv_end ends[] = {OLV_END_MODEL, OLV_END_MAX_TOKENS, OLV_END_CONTEXT_FULL,
                                     OLV_END_CANCELLED};
         const olivine::GenerateStats& stats = talk.stats();
@@ -355,4 +382,23 @@ void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
         }
         model.device.note_bytes();
     });
+}
+
+olivine::AnswerOptions olv_session::answer_options(const olv_ask_options& given) const {
+    if (given.choices && given.json_schema)
+        fail(Fault::bad_input, "olv_ask_options has choices and a json_schema.");
+    if (!given.choices && given.choice_count > 0)
+        fail(Fault::bad_input, "olv_ask_options.choices is null, and choice_count is %u.",
+             given.choice_count);
+    const uint32_t words = given.allowed ? model.vocabulary->mask_words() : 0;
+    if (given.allowed_words != words)
+        fail(Fault::bad_input, "olv_ask_options.allowed_words is %u (%u for this vocabulary%s).",
+             given.allowed_words, words, given.allowed ? "" : " and no mask");
+    olivine::AnswerOptions answer;
+    if (given.max_tokens > 0)
+        answer.max_tokens = given.max_tokens;
+    if (given.allowed)
+        answer.allowed.assign(given.allowed, given.allowed + words);
+    answer.constraint = model.constraint(given);
+    return answer;
 }

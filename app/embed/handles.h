@@ -54,6 +54,9 @@ struct olv_model {
     ~olv_model();
 
     void cancel();  // loading, if it is not done
+    // What an answer is to be; null = anything. The last ones are kept, with what they know
+    // already.
+    std::shared_ptr<olivine::Constraint> constraint(const olv_ask_options& options);
 
     // Jobs.
     void load();
@@ -66,6 +69,9 @@ struct olv_model {
     olivine::ContextOptions context;
     std::shared_ptr<olivine::Checkpoint> checkpoint;
     std::optional<olivine::Tokenizer> tokenizer;
+    std::shared_ptr<const olivine::Vocabulary> vocabulary;
+    std::deque<std::pair<std::string, std::shared_ptr<olivine::Constraint>>>
+        constraints;  // by what they are of
     std::vector<std::unique_ptr<olv_session>> sessions;
 
     // Of the jobs' thread.
@@ -95,7 +101,8 @@ struct olv_session {
     void push(Event event);
     // Takes the next event out, if there is one; its text is put into `text_of`.
     bool next(olv_event& event, std::string& text_of);
-    void ask(std::string question);
+    olivine::AnswerOptions answer_options(const olv_ask_options& options) const;
+    void ask(std::string question, olivine::AnswerOptions answer);
     bool stopped() const;  // for jobs, between slices
 
     olv_model& model;

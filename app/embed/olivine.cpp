@@ -189,6 +189,23 @@ olv_result olv_count_tokens(const olv_model* model, const char* text, uint32_t* 
     });
 }
 
+olv_result olv_vocabulary_size(const olv_model* model, uint32_t* count) {
+    return olivine::guarded(
+        [&] { there(count, "count") = there(model, "model").vocabulary->size(); });
+}
+
+olv_result olv_token_text(const olv_model* model, uint32_t token, const char** text,
+                          uint32_t* size) {
+    return olivine::guarded([&] {
+        const uint32_t all = there(model, "model").vocabulary->size();
+        if (token >= all)
+            fail(Fault::bad_input, "The token is %u (the vocabulary has %u).", token, all);
+        const std::string_view bytes = model->vocabulary->bytes(static_cast<int32_t>(token));
+        there(text, "place for the text") = bytes.data();
+        there(size, "place for the size") = static_cast<uint32_t>(bytes.size());
+    });
+}
+
 olv_result olv_session_create(olv_model* model, const olv_session_options* options,
                               olv_session** session) {
     return olivine::guarded([&] {
@@ -251,9 +268,15 @@ olv_result olv_push_vulkan_image(olv_session* session, const olv_vulkan_image* i
 }
 
 olv_result olv_ask(olv_session* session, const char* text) {
+    const olv_ask_options options = OLV_ASK_OPTIONS;
+    return olv_ask_with(session, text, &options);
+}
+
+olv_result olv_ask_with(olv_session* session, const char* text, const olv_ask_options* options) {
     return olivine::guarded([&] {
         require_idle(there(session, "session"));
-        session->ask(&there(text, "text"));
+        session->ask(&there(text, "text"),
+                     session->answer_options(known(options, olv_ask_options OLV_ASK_OPTIONS)));
     });
 }
 

@@ -244,6 +244,13 @@ OLV_API olv_result olv_model_state(const olv_model* model, olv_state* state, flo
 /* Tokens of a text, as part of a question. Needs no device. */
 OLV_API olv_result olv_count_tokens(const olv_model* model, const char* text, uint32_t* count);
 
+/* How many tokens there are, and what one of them prints: *size bytes, not always whole characters,
+ * and none of a control token. *text is valid as long as the model, and no zero ends it. For masks
+ * (olv_ask_options.allowed). Need no device. */
+OLV_API olv_result olv_vocabulary_size(const olv_model* model, uint32_t* count);
+OLV_API olv_result olv_token_text(const olv_model* model, uint32_t token, const char** text,
+                                  uint32_t* size);
+
 /* ---- sessions ------------------------------------------------------------------------------- */
 
 struct olv_event;
@@ -301,6 +308,26 @@ OLV_API olv_result olv_push_vulkan_image(olv_session* session, const olv_vulkan_
 
 /* Queues a question. OLV_BAD_INPUT while another one is under way. */
 OLV_API olv_result olv_ask(olv_session* session, const char* text);
+
+/* What one answer is to be. An answer of choices or a schema has that form to its end, unless
+ * max_tokens, the context, a stop text or olv_cancel() cuts it: OLV_EVENT_DONE says so. */
+typedef struct olv_ask_options {
+    uint32_t size;
+    uint32_t max_tokens;        /* in place of the session's; 0 = that one */
+    const char* const* choices; /* the answer is one of these texts; null = no list */
+    const char* json_schema;    /* the answer is JSON that this describes; null = none. Not both */
+    const uint32_t* allowed; /* bits: token t may be said if allowed[t / 32] >> (t % 32) & 1; null =
+                                all. A token that ends the answer may always be said */
+    uint32_t choice_count;
+    uint32_t allowed_words; /* (olv_vocabulary_size() + 31) / 32 */
+} olv_ask_options;
+#define OLV_ASK_OPTIONS \
+    { sizeof(olv_ask_options), 0, 0, 0, 0, 0, 0 }
+
+/* The same with options. OLV_BAD_INPUT or OLV_UNSUPPORTED for a schema that cannot be used, with
+ * the keyword and its place; docs/embedding.md lists those that can. */
+OLV_API olv_result olv_ask_with(olv_session* session, const char* text,
+                                const olv_ask_options* options);
 /* Ends the answer within a slice; what was said so far stays part of the conversation. */
 OLV_API olv_result olv_cancel(olv_session* session);
 /* A fresh conversation. OLV_BAD_INPUT while a question is under way. */
