@@ -98,7 +98,7 @@ TEST_CASE("a talk has the answers that its constraint allows", "[model][constrai
     chat.ask("May I pass?", kIgnored, {}, {.constraint = guard});
     const TemporaryFolder folder;
     chat.save(folder.path("talk"));
-    chat.load(folder.path("talk"));
+    chat.load(File::open(folder.path("talk")));
     CHECK(!is_guards(chat.regenerate(kIgnored).answer));
     CHECK(answers.size() == 20);
 
@@ -237,16 +237,32 @@ TEST_CASE("an answer with a constraint goes on with the same words on a device t
     }
 }
 
-TEST_CASE("an answer with a constraint has the same words where weights stream",
+TEST_CASE("an answer with a constraint has the same words where memory is short",
           "[model][constraint]") {
     Speaker speaker;
     const GenerateRequest request = speaker.request("May I pass?", 6, speaker.guard());
     const std::vector<int32_t> right = speaker.generator.generate({&request, 1})[0].ids;
     CHECK(is_guards(speaker.text(right)));
-    speaker.loaded.model.set_budget(speaker.loaded.device.bytes_now() * 9 / 10);
-    REQUIRE(speaker.loaded.model.residency().streams);
-    speaker.generator.context().rewind(0, 0);
-    CHECK(speaker.generator.generate({&request, 1})[0].ids == right);
+    REQUIRE(right.size() > 10);
+    const uint64_t bytes = speaker.loaded.device.bytes_now();
+    SECTION("so that weights stream") {
+        speaker.loaded.model.set_budget(bytes * 9 / 10);
+        REQUIRE(speaker.loaded.model.residency().streams);
+        speaker.generator.context().rewind(0, 0);
+        CHECK(speaker.generator.generate({&request, 1})[0].ids == right);
+    }
+    SECTION("for a while, so that its context is made anew") {
+        size_t told = 0;
+        const auto disturb = [&](uint32_t, int32_t) {
+            if (++told == 4)
+                speaker.generator.set_budget(bytes * 8 / 10);
+            if (told == 9)
+                speaker.generator.set_budget(speaker.loaded.device.info().memory_bytes);
+            CHECK(speaker.generator.lean() == (told >= 4 && told < 9));
+            return true;
+        };
+        CHECK(speaker.generator.generate({&request, 1}, disturb)[0].ids == right);
+    }
 }
 
 }  // namespace olivine::test
