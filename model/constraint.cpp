@@ -36,6 +36,8 @@ Vocabulary::Vocabulary(const Tokenizer& tokenizer)
         tokens_.push_back(
             {id, static_cast<uint32_t>(text_.size()), length, static_cast<uint32_t>(shared)});
         text_ += bytes;
+        if (length == 1)
+            bytes_.push_back(id);
         longest_ = std::max(longest_, length);
         before = bytes;
     }
@@ -50,9 +52,9 @@ std::string_view Vocabulary::bytes(int32_t id) const {
 
 ByteSet Vocabulary::spelled(std::span<const uint32_t> allowed) const {
     ByteSet set;
-    for (const Token& token : tokens_)
-        if (token.length == 1 && (allowed.empty() || has_bit(allowed, token.id)))
-            set.set(static_cast<uint8_t>(text_[token.begin]));
+    for (const int32_t id : bytes_)
+        if (allowed.empty() || has_bit(allowed, id))
+            set.set(static_cast<uint8_t>(bytes(id)[0]));
     return set;
 }
 

@@ -39,6 +39,7 @@ public:
 private:
     std::string text_;
     std::vector<Token> tokens_;
+    std::vector<int32_t> bytes_;   // ids of those that print a single one
     std::vector<uint32_t> place_;  // by id: in tokens_; those of controls are beyond its end
     uint32_t longest_ = 0, size_ = 0;
 };
