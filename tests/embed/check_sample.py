@@ -26,9 +26,8 @@ expect("busy: ticks keep to the budget and a slice",
        busy["tick_ms"]["p99"] <= report["budget_ms"] + busy["longest_slice_ms"])
 for each in report["characters"]:
     print(f"{each['name']}: {each['answered']} of {each['asked']} answered; {each['question']} {each['answer']}")
-    expect(f"{each['name']} answers", each["answered"] > 0)
-    expect(f"{each['name']} never fails", each["failed"] == 0)
-    expect(f"{each['name']}: all but the last question are answered", each["asked"] - each["answered"] == each["busy"])
+    expect(f"{each['name']} answers all that it is asked", each["asked"] == each["answered"] > 0)
+    expect(f"{each['name']} has words", each["answer"])
 expect("tokens are drawn", report["tokens"] > 0 and report["tokens_per_second"] > 0)
 expect("memory is counted", report["device_bytes"]["peak"] >= report["device_bytes"]["now"] > 0)
 print(f"{report['tokens']} tokens, {report['tokens_per_second']:.1f} a second, "

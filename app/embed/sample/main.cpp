@@ -21,7 +21,8 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-// In a measured run, after its idle part: everybody is asked, and again when they have answered.
+// In a measured run, between its idle part and its end: everybody is asked, and again when they
+// have answered.
 void keep_asking(Characters& characters, Scene& scene) {
     for (Character& character : characters.all()) {
         if (character.busy)
@@ -74,7 +75,7 @@ void run(const Options& options) {
                                                 : Phase::idle;
         screen.wait();  // so that the slices of olv_tick() do not queue up behind the last frame
         characters.tick(overlay.budget_us());
-        if (options.frames > 0 && measured.frames() >= options.frames / 4)
+        if (measured.frames() >= options.frames / 4 && measured.frames() < options.frames)
             keep_asking(characters, scene);
         for (size_t i = 0; i < kActors; ++i)
             scene.actors()[i].talking = characters.ready() && characters.all()[i].busy;
@@ -93,7 +94,7 @@ void run(const Options& options) {
         measured.add(phase, frame_ms, characters.work());
         overlay.add_frame(static_cast<float>(frame_ms),
                           static_cast<float>(characters.work().tick_ms), phase == Phase::busy);
-        if (options.frames > 0 && measured.frames() >= options.frames)
+        if (options.frames > 0 && measured.frames() >= options.frames && !characters.busy())
             break;
     }
     if (!options.screenshot.empty())

@@ -44,7 +44,6 @@ std::string Measured::json(const Options& options, const std::string& device,
                          {"asked", character.asked},
                          {"answered", character.answered},
                          {"failed", character.failed},
-                         {"busy", character.busy},
                          {"tokens", character.tokens},
                          {"question", character.question},
                          {"answer", character.answer}});

@@ -40,8 +40,9 @@ Options read_options(int count, char** arguments) {
     CLI::Option* frames =
         app.add_option(
                "--frames", options.frames,
-               "Ends after so many frames, once all is loaded: a quarter of them idle, the others "
-               "with all three talking; default: until the window closes, headless 600")
+               "A measured run of so many frames, once all is loaded: a quarter of them idle, the "
+               "others with all three talking, and some more until they have answered; "
+               "default: until the window closes, headless 600")
             ->check(CLI::Range(4, 100'000'000));
     app.add_option("--samples", options.samples,
                    "Of a pixel, against jagged edges: 1 or 4; default: 4")
