@@ -395,6 +395,14 @@ bool Device::Impl::has_passed(uint64_t value) {
     return now >= value;
 }
 
+void Device::Impl::before_slice() {
+    if (!options.before_slice)
+        return;
+    wait(compute.last_value);
+    wait_for_copy(copies.last_value);
+    options.before_slice();
+}
+
 void Device::Impl::settle() noexcept {
     uint64_t value = 0, copy = 0;
     {
@@ -547,8 +555,10 @@ void Device::rebuild() {
     open_physical(*impl_);
     create_device(*impl_);
     complete(*impl_);
-    for (Resident* resident : residents_)
-        resident->make();
+    // Making one may hold this thread (before_slice) while the program takes another away.
+    for (Resident* resident : std::vector<Resident*>(residents_))
+        if (std::ranges::find(residents_, resident) != residents_.end())
+            resident->make();
     lost_ = false;
     if (impl_->options.rebuilt)
         impl_->options.rebuilt();

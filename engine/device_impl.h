@@ -142,6 +142,8 @@ struct Device::Impl {
     void wait(uint64_t value) { wait(compute, value); }
     void wait_for_copy(uint64_t value) { wait(copies, value); }
     bool has_passed(uint64_t value);  // whether wait() would return at once
+    // Where the program wants to be asked (DeviceOptions::before_slice): when nothing is under way.
+    void before_slice();
     // Waits for everything submitted, for the sake of an object that goes. There is nobody to tell
     // of an error, and after one nothing runs either.
     void settle() noexcept;

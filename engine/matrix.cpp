@@ -141,6 +141,7 @@ void Matrix::enter_device(Uploader& uploader, size_t piece, bool keep_image) {
         const std::span<const std::byte> part =
             std::span(storage.image)
                 .subspan(done, std::min(kBatchBytes, storage.image.size() - done));
+        uploader.before_piece();
         std::memcpy(uploader.stage(buffer->slice(done, part.size())).data(), part.data(), part.size());
     }
     uploader.flush();
@@ -255,6 +256,7 @@ private:
     }
     // To a plane that begins `plane` bytes into the piece.
     void stage(uint64_t plane, std::span<const std::byte> rows, uint64_t row_bytes) {
+        uploader_.before_piece();
         const uint64_t at = plane + begin_ * row_bytes;
         const std::span<std::byte> to =
             storage_->buffer ? uploader_.stage(storage_->buffer->slice(at, rows.size()))

@@ -146,8 +146,7 @@ void Plan::Impl::tell(double waited_since) const {
 
 uint64_t Plan::submit(uint32_t times) {
     assert(!impl_->streams);
-    if (const auto& before = impl_->device->impl().options.before_slice)
-        before();
+    impl_->device->impl().before_slice();
     const std::shared_ptr<Trace>& trace = impl_->trace;
     const double begin = trace ? trace->now() : 0;
     impl_->last_value = impl_->device->impl().submit(impl_->slices, times);
@@ -158,7 +157,7 @@ uint64_t Plan::submit(uint32_t times) {
 
 void Plan::run(const std::function<bool()>& cancelled) {
     Device::Impl& device = impl_->device->impl();
-    const std::function<void()>& before_slice = device.options.before_slice;
+    const bool one_by_one = bool(device.options.before_slice);
     const double begin = impl_->trace ? impl_->trace->now() : 0;
     using Clock = std::chrono::steady_clock;
     struct Flight {
@@ -189,10 +188,10 @@ void Plan::run(const std::function<bool()>& cancelled) {
         const WeightGroup* group = impl_->groups[i];
         if (group && bring([&] { return group->source->fetch(*group); }))
             copied = true;
-        if (before_slice) {
+        if (one_by_one) {
             if (flight.value)
                 land(std::exchange(flight, {}));
-            before_slice();
+            device.before_slice();
         }
         if (cancelled && cancelled()) {
             device.wait(impl_->last_value);

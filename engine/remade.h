@@ -54,15 +54,27 @@ public:
     const T* operator->() const { return &**this; }
 
     void drop() noexcept override { object_.reset(); }
-    void make() override { make_(object_); }
+    // After a failure, who asks for the object is told the same.
+    void make() override {
+        failure_.reset();
+        try {
+            make_(object_);
+        } catch (const Error& error) {
+            failure_ = error;
+            throw;
+        }
+    }
 
 private:
     void check() const {
+        if (!object_ && failure_)
+            throw *failure_;
         if (!object_)
             fail(Fault::device_lost, "The device is lost and has not been set up anew.");
     }
     Make make_;
     std::optional<T> object_;
+    std::optional<Error> failure_;
 };
 
 }  // namespace olivine

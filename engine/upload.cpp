@@ -83,6 +83,8 @@ std::span<std::byte> Uploader::stage(const Slice& to, uint64_t after) {
     return {next.staging.mapped(), to.bytes};
 }
 
+void Uploader::before_piece() { device_.impl().before_slice(); }
+
 uint64_t Uploader::submit() {
     if (pending_.buffer) {
         const Slice to = std::exchange(pending_, {});

@@ -32,6 +32,9 @@ public:
     // none.
     std::span<std::byte> stage(const Slice& to, uint64_t after = 0);
 
+    // Between pieces: where the program may hold the thread still (DeviceOptions::before_slice).
+    void before_piece();
+
     // Sends what was staged last. Returns the copies' timeline value with which everything staged
     // is in its place, for Device::Impl::submit().
     uint64_t submit();

@@ -186,9 +186,12 @@ std::vector<std::string> list_mmproj(const std::string& model, const FileSource&
 std::string find_mmproj(const std::string& model, const Config& config, const Gguf& text,
                         const FileSource& files) {
     for (const std::string& file : list_mmproj(model, files)) {
+        File opened = files.open(file);
+        std::array<std::byte, 4> magic{};  // a file that cannot be read is none to pass over
+        opened.read(0, std::span(magic).first(std::min<size_t>(magic.size(), opened.size())));
         try {
             Config trial = config;
-            add_mmproj(trial, Gguf::parse(files.open(file)), text);
+            add_mmproj(trial, Gguf::parse(std::move(opened)), text);
             return file;
         } catch (const Error&) {
             // Another model's, or damaged: the text does not need it, and --mmproj says what is wrong.

@@ -62,11 +62,12 @@ public:
     bool can_fork() const { return !lean_; }
 
     // Everything that the sequences hold, now with the host, and what is decoding. Another context of the
-    // same model, with as many sequences and the same KvType, take()s it, and goes on as this one would have.
-    // The fresh one must hold nothing. Throws device_lost, out_of_memory.
+    // same model, with as many sequences and the same KvType, take()s it, and goes on as this one would have:
+    // a fresh one, which holds nothing, while this one is of no use any more. put_away() throws device_lost,
+    // out_of_memory; then it stays as it is.
     struct Away;
     Away put_away();
-    void take(Away away);
+    void take(Away&& away);
 
     // Ids that the cache holds for a sequence.
     const std::vector<int32_t>& tokens(uint32_t sequence) const { return held_[sequence]; }

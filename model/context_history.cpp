@@ -224,10 +224,13 @@ Context::Away Context::put_away() {
     for (uint32_t s = 0; s < sequences_; ++s)
         if (here(s))
             park(s);
-    return {.held = held_, .parked = parked_, .checkpoints = checkpoints_, .decoding = decoding_};
+    return {.held = std::move(held_),
+            .parked = std::move(parked_),
+            .checkpoints = std::move(checkpoints_),
+            .decoding = std::move(decoding_)};
 }
 
-void Context::take(Away away) {
+void Context::take(Away&& away) {
     assert(away.held.size() == sequences_);
     held_ = std::move(away.held);
     parked_ = std::move(away.parked);

@@ -73,19 +73,18 @@ std::vector<int32_t> Generator::guess_and_step(const Answer& answer, DraftLength
 
 // The sequences move by way of the host, and what decodes goes on.
 void Generator::set_lean(bool lean) {
-    const auto make = [&](bool how, Context::Away away) {
+    Context::Away away = context_->put_away();
+    context_.drop();
+    const auto make = [&](bool how) {
         options_.lean = how;
         model_.set_context(options_);
         context_.make();
         context_->take(std::move(away));
     };
-    const Context::Away away = context_->put_away();
-    context_.drop();
     try {
-        make(lean, away);
+        make(lean);
     } catch (const Error&) {  // it has had room before
-        context_.drop();
-        make(!lean, away);
+        make(!lean);
         throw;
     }
 }

@@ -9,6 +9,10 @@
 namespace olivine {
 namespace {
 
+Progress until(const Cancelled& cancelled) {
+    return [&cancelled](uint64_t, uint64_t) { return !(cancelled && cancelled()); };
+}
+
 RopeTable rope_table(Device& device, const Config& config, bool global, uint32_t positions) {
     return global ? RopeTable(device, config.head_dim, config.rope_theta_global, config.rope_factor_global,
                               positions)
@@ -166,11 +170,11 @@ Vision& Model::vision(const Progress& progress) {
 }
 
 std::vector<PictureRef> Model::encode(std::span<const Picture> pictures, const EncodeOptions& options) {
-    return device_.surviving([&] { return vision().encode(pictures, options); });
+    return device_.surviving([&] { return vision(until(options.cancelled)).encode(pictures, options); });
 }
 
 PictureRef Model::encode(const DevicePicture& picture, const EncodeOptions& options) {
-    return device_.surviving([&] { return vision().encode(picture, options); });
+    return device_.surviving([&] { return vision(until(options.cancelled)).encode(picture, options); });
 }
 
 std::string Model::name() const { return checkpoint_ ? checkpoint_->name() : "random"; }

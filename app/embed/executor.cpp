@@ -71,9 +71,9 @@ void Executor::stand_still(std::unique_lock<std::mutex>& lock) {
     moving_ = true;
 }
 
-void Executor::pause() {
+bool Executor::pause() {
     if (!on_my_thread())
-        return;
+        return false;
     std::unique_lock lock(mutex_);
     // The next slice takes about as long as the last.
     if (end_slice() + Clock::now() > deadline_)
@@ -81,6 +81,7 @@ void Executor::pause() {
     if (!may_move())
         stand_still(lock);
     slice_began_ = Clock::now();
+    return cancelled_;
 }
 
 void Executor::beside(const std::function<void()>& wait) {
@@ -106,18 +107,23 @@ bool Executor::cancelled() const {
 }
 
 void Executor::hold_for(const std::function<void()>& work) {
-    std::unique_lock lock(mutex_);
-    held_ = true;
-    program_.wait(lock, [&] { return !moving_; });
-    try {
-        work();
-    } catch (...) {
+    {
+        std::unique_lock lock(mutex_);
+        held_ = true;
+        program_.wait(lock, [&] { return !moving_; });
+    }
+    const auto release = [&] {
+        const std::lock_guard lock(mutex_);
         held_ = false;
         worker_.notify_all();
+    };
+    try {
+        work();  // not under the mutex: it may call the program, and that us
+    } catch (...) {
+        release();
         throw;
     }
-    held_ = false;
-    worker_.notify_all();
+    release();
 }
 
 Executor::Statistics Executor::statistics() {

@@ -9,7 +9,7 @@
 
 namespace olivine {
 
-FileTable given_files(const olv_file* files, uint32_t count) {
+FileTable given_files(const olv_file* files, uint32_t count, std::mutex& calls) {
     FileTable table;
     if (count > 0 && !files)
         fail(Fault::bad_input, "olv_model_options.files is null, and file_count is %u.", count);
@@ -24,9 +24,11 @@ FileTable given_files(const olv_file* files, uint32_t count) {
         if (!file.data && !file.read)
             fail(Fault::bad_input, "%s: the file has neither data nor a read callback.",
                  shown.c_str());
-        const auto read = [file](uint64_t offset, std::span<std::byte> out) {
-            if (file.read)
+        const auto read = [file, &calls](uint64_t offset, std::span<std::byte> out) {
+            if (file.read) {
+                const std::lock_guard lock(calls);
                 return file.read(file.user, offset, out.data(), out.size()) == 0;
+            }
             std::memcpy(out.data(), static_cast<const std::byte*>(file.data) + offset, out.size());
             return true;
         };

@@ -16,9 +16,11 @@ std::string& last_error() {
     return text;
 }
 
-Failure failure_of(std::exception_ptr error) {
+namespace {
+
+Failure known_failure(const std::exception_ptr& error) {
     try {
-        std::rethrow_exception(std::move(error));
+        std::rethrow_exception(error);
     } catch (const Error& known) {
         switch (known.fault()) {
         case Fault::bad_input: return {OLV_BAD_INPUT, known.what()};
@@ -31,12 +33,22 @@ Failure failure_of(std::exception_ptr error) {
         case Fault::internal: return {OLV_INTERNAL, known.what()};
         }
     } catch (const std::bad_alloc&) {
-        return {OLV_OUT_OF_MEMORY, "The host has no memory left."};
+        throw;
     } catch (const std::exception& other) {
         return {OLV_INTERNAL, other.what()};
     } catch (...) {
     }
     return {OLV_INTERNAL, "An error of an unknown kind."};
+}
+
+}  // namespace
+
+Failure failure_of(const std::exception_ptr& error) noexcept {
+    try {
+        return known_failure(error);
+    } catch (...) {  // of the error, or of telling it
+        return {OLV_OUT_OF_MEMORY, "No host memory."};  // so short that the text takes none
+    }
 }
 
 }  // namespace olivine
@@ -75,7 +87,8 @@ olv_device::~olv_device() { models.clear(); }
 
 void olv_device::pause() {
     note_bytes();
-    executor.pause();
+    if (executor.pause() && loading)
+        fail(Fault::cancelled, "Loading is stopped on request.");
 }
 
 void olv_device::note_bytes() {
@@ -121,7 +134,8 @@ void olv_device::tell_events() {
     for (olv_session* session : due) {
         olv_event event = OLV_EVENT;
         std::string text;  // not the session's: a callback may destroy it
-        while (there(session) && session->next(event, text))
+        // Another one may have come to its place in memory, with no callback.
+        while (there(session) && session->on_event && session->next(event, text))
             session->on_event(session->event_user, session, &event);
     }
 }
@@ -143,7 +157,8 @@ olv_model::olv_model(olv_device& owner, const olv_model_options& options)
         open_files(options.path, olivine::disk());
         return;
     }
-    const olivine::FileTable files = olivine::given_files(options.files, options.file_count);
+    const olivine::FileTable files =
+        olivine::given_files(options.files, options.file_count, device.read_mutex);
     if (options.path && *options.path)
         open_files(options.path, files);
     else
@@ -164,6 +179,7 @@ olv_model::~olv_model() {
         generator.reset();
         model.reset();
     });
+    device.note_bytes();
 }
 
 void olv_model::cancel() {
@@ -204,7 +220,16 @@ std::shared_ptr<olivine::Constraint> olv_model::constraint(const olv_ask_options
 }
 
 void olv_model::load() {
+    device.loading = true;
     try {
+        olv_device::Budget wanted;
+        {
+            const std::lock_guard lock(device.mutex);
+            wanted = device.budget;
+        }
+        if (wanted.asked > 0)
+            device.device->set_budget(wanted.bytes);
+        followed = {wanted.asked, wanted.shrunk, false};
         olivine::ModelOptions options;
         options.context = context;
         options.progress = [this](uint64_t done, uint64_t total) {
@@ -213,7 +238,7 @@ void olv_model::load() {
                 progress = static_cast<float>(done) / static_cast<float>(total);
             }
             device.pause();
-            return !device.executor.cancelled();
+            return true;
         };
         options.check.emplace();
         options.check->kv = context.kv;
@@ -233,23 +258,33 @@ void olv_model::load() {
         state = OLV_FAILED;
         failure = std::current_exception();
     }
+    device.loading = false;
+    device.note_bytes();
 }
 
 void olv_model::follow_budget() {
-    std::optional<uint64_t> wanted;
+    olv_device::Budget wanted;
     {
         const std::lock_guard lock(device.mutex);
-        wanted.swap(device.budget_wanted);
+        wanted = device.budget;
     }
-    if (!wanted)
+    // What another model leaves since then may make possible what was refused.
+    if (wanted.asked == followed.asked && !(followed.refused && wanted.shrunk != followed.shrunk))
         return;
+    followed = {wanted.asked, wanted.shrunk, false};
     try {
         const bool lean = generator->lean();
-        generator->set_budget(*wanted);
+        const uint64_t before = device.device->bytes_now();
+        generator->set_budget(wanted.bytes);
+        if (device.device->bytes_now() < before) {
+            const std::lock_guard lock(device.mutex);
+            followed.shrunk = ++device.budget.shrunk;
+        }
         if (generator->lean() != lean)
             device.log(lean ? "Keys and values of all sessions are back on the device."
                             : "Keys and values of idle sessions wait with the host.");
     } catch (const olivine::Error& error) {  // the model goes on as before, or says at its next step why not
+        followed.refused = true;
         device.log(error.what());
     }
 }
@@ -284,12 +319,17 @@ olv_session::~olv_session() {
         pictures.clear();
         asked.clear();
         chat.reset();
+    });
+    // What the cache holds of it may be what another session's job is about now. A job comes behind that, and
+    // before those of a session that takes its place.
+    executor.add(&model, [&owner = model, place = sequence] {
         try {
-            if (model.generator)
-                model.generator->context().rewind(sequence, 0);
+            if (owner.generator)
+                owner.generator->context().rewind(place, 0);
         } catch (const olivine::Error&) {
             // The device is lost: then nothing is there that could be let go.
         }
+        owner.device.note_bytes();
     });
 }
 
@@ -304,10 +344,15 @@ bool olv_session::next(olv_event& event, std::string& text_of) {
     Event next;
     {
         const std::lock_guard lock(mutex);
-        if (events.empty())
+        if (!events.empty()) {
+            next = std::move(events.front());
+            events.pop_front();
+        } else if (last_event) {
+            next = std::move(*last_event);
+            last_event.reset();
+        } else {
             return false;
-        next = std::move(events.front());
-        events.pop_front();
+        }
     }
     if (next.kind == OLV_EVENT_DONE || next.kind == OLV_EVENT_ERROR)
         under_way = false;
@@ -361,9 +406,9 @@ void olv_session::ask(std::string question, olivine::AnswerOptions answer) {
 }
 
 void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
-    under_way = true;
     cancelled = false;
     model.device.executor.add(this, [this, work = std::move(work)] {
+        Event last;
         try {
             if (!model.generator) {
                 const std::lock_guard lock(model.mutex);
@@ -374,14 +419,17 @@ void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
             model.follow_budget();
             if (!chat)
                 chat = std::make_unique<olivine::Chat>(*model.generator, *model.tokenizer, options, sequence);
-            push(work(*chat));
+            last = work(*chat);
         } catch (...) {
             olivine::Failure failure = olivine::failure_of(std::current_exception());
-            asked.clear();
-            push({.kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)});
+            last = {.kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)};
         }
+        asked.clear();
         model.device.note_bytes();
+        const std::lock_guard lock(mutex);
+        last_event = std::move(last);  // which takes no memory, so that it cannot fail
     });
+    under_way = true;
 }
 
 olivine::AnswerOptions olv_session::answer_options(const olv_ask_options& given) const {

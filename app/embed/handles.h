@@ -20,7 +20,7 @@ struct olv_device {
     explicit olv_device(const olv_device_options& options);
     ~olv_device();
 
-    // For jobs, between slices.
+    // For jobs, between slices. Throws cancelled where loading is to end.
     void pause();
     void note_bytes();  // as the program may ask for them at any time
     // A line for the program's log, from any thread; and gives it those that there are.
@@ -40,11 +40,17 @@ struct olv_device {
     bool adopted;  // the program's device
     std::optional<olivine::Device> device;
     std::vector<std::unique_ptr<olv_model>> models;
+    bool loading = false;  // of the jobs' thread
+    std::mutex read_mutex;  // around the program's read callbacks
 
     std::mutex mutex;  // of what follows
     std::vector<std::string> log_lines;
     Bytes bytes_told;
-    std::optional<uint64_t> budget_wanted;  // to be made so between steps
+    struct Budget {
+        uint64_t bytes = 0;
+        uint32_t asked = 0;   // times
+        uint32_t shrunk = 0;  // times that a model has made room
+    } budget;                 // which each model follows between its steps
 
     olivine::Executor executor;  // the last: its jobs use the others
 };
@@ -77,6 +83,10 @@ struct olv_model {
     // Of the jobs' thread.
     std::unique_ptr<olivine::Model> model;
     std::unique_ptr<olivine::Generator> generator;
+    struct {
+        uint32_t asked = 0, shrunk = 0;  // as olv_device::Budget was
+        bool refused = false;
+    } followed;
 
     mutable std::mutex mutex;  // of what follows
     olv_state state = OLV_LOADING;
@@ -122,5 +132,6 @@ struct olv_session {
 
     std::mutex mutex;  // of what follows
     std::deque<Event> events;
+    std::optional<Event> last_event;  // of the work under way, behind them
     std::vector<std::byte> saved;  // by olv_session_save_bytes()
 };

@@ -34,7 +34,10 @@ const olv_session& sees(const olv_session* session) {
 }
 
 void copy_text(const std::string& from, std::span<char> to) {
-    const size_t count = std::min(from.size(), to.size() - 1);
+    size_t count = std::min(from.size(), to.size() - 1);
+    if (count < from.size())  // not in the middle of a character
+        while (count > 0 && (static_cast<unsigned char>(from[count]) & 0xc0) == 0x80)
+            --count;
     std::copy_n(from.begin(), count, to.begin());
     to[count] = '\0';
 }
@@ -101,7 +104,8 @@ olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes) {
         there(device, "device");
         const uint64_t wanted = bytes > 0 ? bytes : device->device->info().memory_bytes;
         const std::lock_guard lock(device->mutex);
-        device->budget_wanted = wanted;
+        device->budget.bytes = wanted;
+        ++device->budget.asked;
     });
 }
 
@@ -263,6 +267,7 @@ olv_result olv_push_vulkan_image(olv_session* session, const olv_vulkan_image* i
                                        .begins_with_blue = olivine::begins_with_blue(from.format)};
         device.executor.hold_for(
             [&] { picture.pixels = olivine::copy_image(*device.device, from); });
+        device.note_bytes();
         session->pictures.push_back(std::move(picture));
     });
 }

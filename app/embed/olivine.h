@@ -16,7 +16,7 @@
  *               has nothing of it to do at other times. (The library keeps a thread that runs only
  *               then; it is how work can be left in its middle.)
  *   OLV_WORKER  on a thread of the library, beside the program. olv_tick() then does nothing but
- *               call the log.
+ *               call the log and tell events.
  * Besides, pipelines are compiled on threads of the library; ticks do not wait for them.
  *
  * Errors. Functions return OLV_OK or a negative code, and never abort nor let an exception out;
@@ -55,7 +55,8 @@ typedef enum olv_result {
     OLV_UNSUPPORTED = -3,   /* well-formed, but we lack it */
     OLV_NO_DEVICE = -4,     /* no Vulkan loader, driver or suitable device */
     OLV_OUT_OF_MEMORY = -5, /* of the device, the host or the budget */
-    OLV_DEVICE_LOST = -6,   /* the driver gave the device up, more than twice in ten minutes */
+    OLV_DEVICE_LOST = -6,   /* the driver gave the device up: the program's, or one of ours more than
+                               twice in ten minutes */
     OLV_CANCELLED = -7,     /* as was asked */
     OLV_INTERNAL = -8       /* a driver answered what it must not */
 } olv_result;
@@ -72,7 +73,8 @@ typedef struct olv_session olv_session;
 typedef enum olv_work { OLV_TICK = 0, OLV_WORKER = 1 } olv_work;
 
 /* A line about what goes on: a driver that is not trusted, a device that was lost. Called by
- * olv_tick(), with OLV_WORKER too, and by nobody else. */
+ * olv_tick(), with OLV_WORKER too, and by nobody else. It may call anything but olv_tick() and the
+ * destruction of the device. */
 typedef void (*olv_log)(void* user, const char* line);
 
 /* Of a program that has a Vulkan device already: ours are VkDevice and all, which outlive the
@@ -157,9 +159,10 @@ OLV_API olv_result olv_tick(olv_device* device, uint32_t budget_us);
 /* 1 while work is queued or under way. */
 OLV_API uint32_t olv_busy(const olv_device* device);
 
-/* From now on all of the device's memory is within so many bytes (0 = what the device has): weights
- * leave the device, or come back, with the next work, and answers go on with the same words. When
- * even streamed weights do not fit, the log says so and nothing changes. */
+/* From now on all of the device's memory is within so many bytes (0 = what the device has): each model
+ * makes room, or comes back, with its next work; weights are streamed, then the keys and values of
+ * sessions that do not answer wait with the host. Answers go on with the same words. Where that does
+ * not suffice, the log says so and nothing changes. */
 OLV_API olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes);
 
 typedef struct olv_stats {
@@ -227,7 +230,7 @@ OLV_API olv_result olv_model_list(const char* folder, olv_model_info* infos, uin
  * beside it that is called mmproj and fits is its picture encoder. */
 OLV_API olv_result olv_model_load(olv_device* device, const olv_model_options* options,
                                   olv_model** model);
-/* Ends the loading, if it goes on, within a slice: olv_model_state() is then OLV_FAILED, with
+/* Ends the loading, if it goes on, within a slice, or as soon as a pipeline is there that it waits for: olv_model_state() is then OLV_FAILED, with
  * OLV_CANCELLED, and so is what was queued. A model that is loaded stays so. */
 OLV_API olv_result olv_model_cancel(olv_model* model);
 /* Stops what runs with it, and destroys its sessions. Null is fine. */
@@ -364,7 +367,7 @@ typedef struct olv_event {
     int32_t kind;     /* olv_event_kind */
     int32_t result;   /* olv_result, of an error */
     int32_t end;      /* olv_end, of an answer that is done */
-    const char* text; /* until the session's next call */
+    const char* text; /* until the session's next call, or the end of on_event */
     uint32_t prompt_tokens, cached_tokens, drawn_tokens; /* of an answer that is done */
     uint32_t context_used;                               /* positions */
     int32_t token;

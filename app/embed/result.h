@@ -16,7 +16,7 @@ struct Failure {
     olv_result result;
     std::string text;
 };
-Failure failure_of(std::exception_ptr error);
+Failure failure_of(const std::exception_ptr& error) noexcept;
 
 // Runs what a call does; what it throws becomes its result.
 template <typename Call>

@@ -40,7 +40,12 @@ Struct* element(Struct* first, uint32_t index) {
              "A struct of an array says that it has %u bytes (a multiple of %zu is expected).",
              first->size, alignof(Struct));
     using Byte = std::conditional_t<std::is_const_v<Struct>, const std::byte, std::byte>;
-    return reinterpret_cast<Struct*>(reinterpret_cast<Byte*>(first) + size_t{first->size} * index);
+    auto* const place =
+        reinterpret_cast<Struct*>(reinterpret_cast<Byte*>(first) + size_t{first->size} * index);
+    if (place->size != first->size)
+        fail(Fault::bad_input, "Struct %u of an array says that it has %u bytes, the first one %u.", index,
+             place->size, first->size);
+    return place;
 }
 
 }  // namespace olivine

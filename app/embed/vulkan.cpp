@@ -68,9 +68,13 @@ HostImage host_image(const olv_vulkan_image& given) {
         given.height > kMaxPictureSide || uint64_t{given.width} * given.height > kMaxPicturePixels)
         fail(Fault::bad_input, "The image has %u x %u pixels (at most %u a side, %llu in all).", given.width,
              given.height, kMaxPictureSide, static_cast<unsigned long long>(kMaxPicturePixels));
+    const auto layout = static_cast<VkImageLayout>(given.layout);
+    if (layout == VK_IMAGE_LAYOUT_UNDEFINED || layout == VK_IMAGE_LAYOUT_PREINITIALIZED)
+        fail(Fault::bad_input, "olv_vulkan_image.layout is %u, a layout that no image is left in.",
+             given.layout);
     return {.image = std::bit_cast<VkImage>(given.image),
             .format = static_cast<VkFormat>(given.format),
-            .layout = static_cast<VkImageLayout>(given.layout),
+            .layout = layout,
             .width = given.width,
             .height = given.height};
 }

@@ -55,7 +55,7 @@ TEST_CASE("memory goes to 40 % and comes back, and no word changes") {
             answers[disturbed].push_back(next.text);
             CHECK(next.last.cached_tokens > 10);
         }
-        if (disturbed)
+        if (disturbed && work == OLV_TICK)
             CHECK(bytes_now(it.device) > least * 3 / 2);
     }
     CHECK(answers[0] == answers[1]);

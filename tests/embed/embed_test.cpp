@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "app/embed/olivine.h"
@@ -137,6 +138,121 @@ TEST_CASE("sessions share how they begin") {
     CHECK(one.last.cached_tokens == 0);
     const Answer other = ask(it.device, second, "Where is the river?");
     CHECK(other.last.cached_tokens > one.last.prompt_tokens * 3 / 4);
+}
+
+TEST_CASE("a session is destroyed at any moment of another's that takes over how it began") {
+    std::string persona = kPersona;
+    for (int i = 0; i < 20; ++i)
+        persona += " The stone is grey and the river is long.";
+    std::string expected;
+    for (int after = -1; after < 40; ++after) {  // ticks of the second's question
+        Opened it(OLV_TICK, 2, 512);
+        olv_session* first = it.session(persona.c_str(), 2);
+        olv_session* second = it.session(persona.c_str(), 6);
+        ask(it.device, first, "Who are you?");
+        REQUIRE(olv_ask(second, "Where is the river?") == OLV_OK);
+        for (int tick = 0; tick < after && olv_busy(it.device); ++tick)
+            REQUIRE(olv_tick(it.device, 0) == OLV_OK);
+        if (after >= 0)
+            olv_session_destroy(first);
+        const Answer answer = wait_for(it.device, second);
+        CHECK(answer.error == "");
+        if (after < 0)
+            expected = answer.text;
+        CHECK(answer.text == expected);
+        // Nothing of it is left in the way.
+        if (after >= 0)
+            CHECK(ask(it.device, it.session(persona.c_str(), 2), "Who are you?").error == "");
+    }
+}
+
+TEST_CASE("events are told to a callback, which may do what it likes") {
+    const uint32_t work = GENERATE(as<uint32_t>{}, OLV_TICK, OLV_WORKER);
+    Opened it(work);
+    struct Listener {
+        std::string text;
+        int tokens = 0, ended = 0;
+        olv_session* to_destroy = nullptr;
+        bool cancel = false, again = false;
+        int32_t first_end = -1;
+    } one, two;
+    const auto listen = [](void* user, olv_session* session, const olv_event* event) {
+        auto& all = *static_cast<Listener*>(user);
+        all.tokens += event->kind == OLV_EVENT_TOKEN;
+        if (event->kind == OLV_EVENT_TEXT)
+            all.text += event->text;
+        if (all.cancel && all.tokens == 3)
+            CHECK(olv_cancel(session) == OLV_OK);
+        if (event->kind != OLV_EVENT_DONE && event->kind != OLV_EVENT_ERROR)
+            return;
+        if (++all.ended == 1)
+            all.first_end = event->end;
+        if (std::exchange(all.again, false))
+            CHECK(olv_ask(session, "And then?") == OLV_OK);
+        else if (all.to_destroy)
+            olv_session_destroy(std::exchange(all.to_destroy, nullptr));
+    };
+    olv_session_options options = OLV_SESSION_OPTIONS;
+    options.max_tokens = 40;
+    options.tokens = 1;
+    options.on_event = listen;
+    olv_session *first = nullptr, *second = nullptr;
+    options.event_user = &one;
+    REQUIRE(olv_session_create(it.model, &options, &first) == OLV_OK);
+    options.event_user = &two;
+    REQUIRE(olv_session_create(it.model, &options, &second) == OLV_OK);
+    one.cancel = one.again = true;
+    two.to_destroy = second;  // itself
+    REQUIRE(olv_ask(first, "Tell me a long story.") == OLV_OK);
+    REQUIRE(olv_ask(second, "Hello?") == OLV_OK);
+    for (int i = 0; i < 20000 && (one.ended < 2 || two.ended < 1); ++i) {
+        REQUIRE(olv_tick(it.device, 2000) == OLV_OK);
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    CHECK(one.ended == 2);
+    CHECK(two.ended == 1);
+    CHECK(!two.to_destroy);
+    CHECK(one.tokens >= 3);
+    CHECK(!two.text.empty());
+    if (work == OLV_TICK)  // the worker may be done before the callback says so
+        CHECK(one.first_end == OLV_END_CANCELLED);
+    olv_event event = OLV_EVENT;
+    CHECK(olv_next_event(first, &event) == OLV_NOTHING);
+}
+
+TEST_CASE("two models make room together") {
+    Opened it(OLV_TICK, 2, 512);
+    olv_model_options options = OLV_MODEL_OPTIONS;
+    options.path = OLIVINE_TEST_MODEL;
+    options.context = 512;
+    options.max_sessions = 2;
+    olv_model* other = nullptr;
+    REQUIRE(olv_model_load(it.device, &options, &other) == OLV_OK);
+    olv_session* here = it.session();
+    olv_session_options session_options = OLV_SESSION_OPTIONS;
+    session_options.max_tokens = 8;
+    olv_session* there = nullptr;
+    REQUIRE(olv_session_create(other, &session_options, &there) == OLV_OK);
+    ask(it.device, here, "Hello?");
+    ask(it.device, there, "Hello?");
+    olv_stats stats = OLV_STATS;
+    REQUIRE(olv_device_stats(it.device, &stats) == OLV_OK);
+    const uint64_t whole = stats.bytes_now, less = whole * 6 / 10;
+    REQUIRE(olv_set_memory_budget(it.device, less) == OLV_OK);
+    for (int round = 0; round < 2; ++round)
+        for (olv_session* session : {here, there})
+            CHECK(ask(it.device, session, "And then?").error == "");
+    REQUIRE(olv_device_stats(it.device, &stats) == OLV_OK);
+    CHECK(stats.bytes_now <= less);
+    for (const std::string& line : it.log)
+        UNSCOPED_INFO(line);
+    // Before a model is loaded it holds, too.
+    olv_model_destroy(other);
+    REQUIRE(olv_set_memory_budget(it.device, 100'000) == OLV_OK);
+    REQUIRE(olv_model_load(it.device, &options, &other) == OLV_OK);
+    while (olv_busy(it.device))
+        olv_tick(it.device, 10000);
+    CHECK(olv_model_state(other, nullptr, nullptr) == OLV_OUT_OF_MEMORY);
 }
 
 TEST_CASE("a tick takes its budget and a slice") {

@@ -334,6 +334,8 @@ TEST_CASE("the program allocates the device's memory") {
         CHECK(heap.bytes >= stats.bytes_now);  // all that there is
         olv_model_destroy(it.model);
         CHECK(heap.bytes == 0);  // "taken and never returned"
+        REQUIRE(olv_device_stats(it.device, &stats) == OLV_OK);
+        CHECK(stats.bytes_now == 0);
     }
     CHECK(heap.pieces == 0);
     heap.refuse_above = heap.most / 2;
@@ -414,6 +416,11 @@ TEST_CASE("pictures that cannot be are refused at once") {
     CHECK(std::string(olv_last_error()).find(std::to_string(image.format)) != std::string::npos);
     image.width = 1u << 20;
     CHECK(olv_push_vulkan_image(session, &image) == OLV_BAD_INPUT);
+    image.width = 8;
+    image.format = VK_FORMAT_R8G8B8A8_UNORM;
+    image.layout = VK_IMAGE_LAYOUT_UNDEFINED;
+    CHECK(olv_push_vulkan_image(session, &image) == OLV_BAD_INPUT);
+    CHECK(std::string(olv_last_error()).find("layout is 0") != std::string::npos);
     Opened own(OLV_TICK);
     CHECK(olv_push_vulkan_image(own.session(), &image) == OLV_BAD_INPUT);
     CHECK(olv_push_vulkan_image(nullptr, &image) == OLV_BAD_INPUT);

@@ -44,6 +44,18 @@ installed() {
     cc -std=c99 c99.c -o shared $(pkg-config --cflags --libs olivine) && ./shared "$model"
 }
 expect "with pkg-config" installed
+first_page() {  # the program of docs/embedding.md
+    local folder
+    folder=$(dirname "$(find "$prefix" -name olivine.pc)")
+    sed -n '/^```c$/,/^```$/p' "$root/docs/embedding.md" | sed '1d; /^```$/,$d' >"$scratch/program/page.c"
+    export PKG_CONFIG_PATH="$folder" LD_LIBRARY_PATH="${folder%/pkgconfig}"
+    # shellcheck disable=SC2046
+    cc -std=c99 -Wall -Werror "$scratch/program/page.c" -o "$scratch/program/page" \
+        $(pkg-config --cflags --libs olivine) || return
+    (($(wc -l <"$scratch/program/page.c") <= 60)) && cd "$root" &&
+        "$scratch/program/page" | tee /dev/stderr | grep -q '[a-z]'
+}
+expect "the first program of docs/embedding.md" first_page
 with_cmake() {
     cd "$scratch/program" || return
     cat >CMakeLists.txt <<'END'
