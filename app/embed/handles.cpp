@@ -178,6 +178,7 @@ olv_model::~olv_model() {
     device.executor.hold_for([&] {  // jobs of other models
         generator.reset();
         model.reset();
+        device.note_bytes();
     });
     device.note_bytes();
 }
