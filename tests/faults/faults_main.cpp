@@ -8,8 +8,10 @@
 // Two scenarios are other: in "survive" the device is lost in the middle of a conversation, which goes on
 // with the same words; in "memory" there is none for a request, and the same generator then answers it.
 //
-//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream survive memory; all without
-//                                    arguments
+// "embed" and "adopted" are programs of libolivine: its codes are the errors, and it makes good what it can.
+//
+//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream embed adopted survive memory;
+//                                    all without arguments
 //
 // A crash or a hang is a failure too, which the caller sees. Exit code 0, 1, or 77 without a device.
 #include <unistd.h>
@@ -30,6 +32,7 @@
 #include "engine/selftest/random.h"
 #include "model/checkpoint.h"
 #include "model/generator.h"
+#include "tests/faults/embed_program.h"
 #include "tests/faults/vulkan_faults.h"
 
 using namespace olivine;
@@ -168,7 +171,11 @@ struct Scenario {
     const char* name;
     const char* what;
     std::function<Result()> program;
-    uint32_t most;  // calls of one function that fail, spread over all of them
+    uint32_t most;  // calls of one function that fail, spread over all of them; 1: the middle one
+    bool through_c = false;  // which makes good more than what is dispensable
+    std::vector<VkResult> results = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                                     VK_ERROR_DEVICE_LOST};
+    std::set<std::string> not_ours = {};  // calls of the program itself
 };
 
 std::vector<Scenario> scenarios(const std::string& cache_folder) {
@@ -201,6 +208,11 @@ std::vector<Scenario> scenarios(const std::string& cache_folder) {
          3},
         {"stream", "it says them while its weights move",
          [=] { return on_device("stream", gpu, stream); }, 4},
+        {"embed", "a conversation through olivine.h, on a device of the library's",
+         [] { return talk_through_c(false); }, 1, true},
+        {"adopted", "the same on a device of the program's, which is lost",
+         [] { return talk_through_c(true); }, 1, true, {VK_ERROR_DEVICE_LOST},
+         {"vkCreateInstance", "vkEnumeratePhysicalDevices", "vkCreateDevice"}},
     };
 }
 
@@ -241,7 +253,8 @@ Outcome run_with(const Scenario& scenario, const VulkanFault& fault, const Resul
         outcome.wrong = "the call never came";
     else if (!report.misuse.empty())
         outcome.wrong = report.misuse.front();
-    else if (outcome.wrong.empty() && !outcome.error && !dispensable.count(fault.function))
+    else if (outcome.wrong.empty() && !outcome.error && !scenario.through_c &&
+             !dispensable.count(fault.function))
         outcome.wrong = "nobody noticed";
     return outcome;
 }
@@ -279,14 +292,19 @@ Count fail_in_turn(const Scenario& scenario, const Scenario& next) {
                 "faults", "errors", "absorbed");
     for (const auto& [function, times] : normal.calls) {
         calls += times;
+        if (scenario.not_ours.count(function))
+            continue;
         const uint32_t tried = std::min(times, scenario.most);
         uint32_t faults = 0, errors = 0;
         for (uint32_t i = 0; i < tried; ++i) {
             const uint32_t occurrence =
-                tried == 1 ? 1 : 1 + static_cast<uint32_t>(uint64_t{i} * (times - 1) / (tried - 1));
-            for (const VkResult result : {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
-                                          VK_ERROR_DEVICE_LOST}) {
-                Outcome outcome = run_with(scenario, {function, occurrence, result}, right);
+                tried == 1 ? (times + 1) / 2
+                           : 1 + static_cast<uint32_t>(uint64_t{i} * (times - 1) / (tried - 1));
+            for (const VkResult result : scenario.results) {
+                // In a conversation one at the last call, too: while it answers, or weights move.
+                const uint32_t at =
+                    scenario.through_c && result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? times : occurrence;
+                Outcome outcome = run_with(scenario, {function, at, result}, right);
                 watch_vulkan();
                 if (outcome.wrong.empty() && next.program() != next_right)
                     outcome.wrong = "the next program gives another result";
@@ -295,7 +313,7 @@ Count fail_in_turn(const Scenario& scenario, const Scenario& next) {
                 if (outcome.wrong.empty())
                     ++count.passed;
                 else
-                    fails(format_text("%s at call %u of %s: %s", result_name(result), occurrence,
+                    fails(format_text("%s at call %u of %s: %s", result_name(result), at,
                                       function.c_str(), outcome.wrong.c_str()));
             }
         }
@@ -486,17 +504,6 @@ Count memory() {
 }
 
 }  // namespace
-
-// For the leak checker, where there is one: lavapipe loses 128 bytes an instance of its own, and only
-// while it stays loaded does it have a name. Freed memory is kept for a while to catch later uses;
-// lavapipe allocates so much that all would fill the memory.
-extern "C" {
-int dlclose(void*) { return 0; }
-const char* __lsan_default_suppressions() { return "leak:libvulkan_lvp.so\n"; }
-const char* __asan_default_options() {
-    return "quarantine_size_mb=16:thread_local_quarantine_size_kb=64";
-}
-}
 
 int main(int argc, char** argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a crash leaves what was written before
