@@ -12,7 +12,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 readonly root
-readonly build="$root/build" build_asan="$root/build-asan" build_fuzz="$root/build-fuzz"
+readonly build="$root/build" build_asan="$root/build-asan" build_tsan="$root/build-tsan"
+readonly build_fuzz="$root/build-fuzz"
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}  # unset in some services
 readonly cache="${XDG_CACHE_HOME:-$HOME/.cache}/olivine"
 
@@ -42,9 +43,13 @@ set_up_and_build() {
     "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines olivine_microbench \
         olivine_shared olivine_static olivine_embed_tests olivine_embed_c99 olivine_embed_static \
         olivine_executor_tests -- "${arguments[@]}" || return
-    if wants sanitizers || wants faults; then
-        "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults -- "${arguments[@]}" \
-            -DOLIVINE_SANITIZE=ON || return
+    if wants sanitizers || wants faults || wants embed; then
+        "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults olivine_embed_tests -- \
+            "${arguments[@]}" -DOLIVINE_SANITIZE=ON || return
+    fi
+    if wants tsan; then
+        "$root/cmake/build.sh" "$build_tsan" olivine_embed_tests -- "${arguments[@]}" \
+            -DOLIVINE_SANITIZE=thread || return
     fi
     wants fuzz || return 0
     "$root/cmake/build.sh" "$build_fuzz" olivine_fuzzers -- "${arguments[@]}" -DOLIVINE_FUZZ=ON \

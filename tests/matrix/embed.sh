@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# libolivine: its tests, a program in C99 and one in Python, what it exports, and both libraries as they
-# are installed: embed.sh [BIN]
+# libolivine: its tests, with sanitizers too, a program in C99 and one in Python, what it exports, and both
+# libraries as they are installed: embed.sh [BIN]
 # shellcheck source=tests/matrix/common.inc
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.inc"
 use_lavapipe 256
@@ -9,6 +9,13 @@ library="$build/lib/libolivine.so"
 model="$root/assets/pebble"
 run_tests "$bin/olivine_embed_tests" ""
 run_tests "$bin/olivine_executor_tests" ""  # with ThreadSanitizer
+# Once more with the address and undefined-behaviour sanitizers, where leaks count too.
+sanitized="$root/build-asan/bin/olivine_embed_tests"
+if [[ -x "$sanitized" ]]; then
+    UBSAN_OPTIONS=print_stacktrace=1 run_tests "$sanitized" ""
+else
+    broken "$sanitized is not built"
+fi
 
 expect() {  # what, command...
     local what=$1

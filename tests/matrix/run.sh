@@ -28,6 +28,7 @@ lanes=(
     fuzz
     lavapipe4
     mutations
+    tsan
     lavapipe
     cli
     embed
