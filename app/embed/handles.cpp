@@ -169,7 +169,6 @@ void olv_model::open_files(const std::string& path, const olivine::FileSource& f
     checkpoint = olivine::Checkpoint::open(path, {}, files);
     tokenizer = checkpoint->gguf() ? olivine::Tokenizer::from_gguf(*checkpoint->gguf())
                                    : olivine::Tokenizer::open(path, files);
-    vocabulary = std::make_shared<const olivine::Vocabulary>(*tokenizer);
 }
 
 olv_model::~olv_model() {
@@ -178,7 +177,6 @@ olv_model::~olv_model() {
     device.executor.hold_for([&] {  // jobs of other models
         generator.reset();
         model.reset();
-        device.note_bytes();
     });
     device.note_bytes();
 }
@@ -192,6 +190,12 @@ void olv_model::cancel() {
     state = OLV_FAILED;
     failure = std::make_exception_ptr(
         olivine::Error(Fault::cancelled, "Loading is stopped before it begins."));
+}
+
+const std::shared_ptr<const olivine::Vocabulary>& olv_model::vocabulary() const {
+    if (!sorted)
+        sorted = std::make_shared<const olivine::Vocabulary>(*tokenizer);
+    return sorted;
 }
 
 std::shared_ptr<olivine::Constraint> olv_model::constraint(const olv_ask_options& options) {
@@ -212,8 +216,8 @@ std::shared_ptr<olivine::Constraint> olv_model::constraint(const olv_ask_options
     if (known != constraints.end())
         return known->second;
     auto made = options.json_schema
-                    ? olivine::Constraint::json(vocabulary, options.json_schema, allowed)
-                    : olivine::Constraint::choices(vocabulary, choices, allowed);
+                    ? olivine::Constraint::json(vocabulary(), options.json_schema, allowed)
+                    : olivine::Constraint::choices(vocabulary(), choices, allowed);
     constraints.emplace_back(std::move(key), made);
     if (constraints.size() > kKept)
         constraints.pop_front();
@@ -439,7 +443,7 @@ olivine::AnswerOptions olv_session::answer_options(const olv_ask_options& given)
     if (!given.choices && given.choice_count > 0)
         fail(Fault::bad_input, "olv_ask_options.choices is null, and choice_count is %u.",
              given.choice_count);
-    const uint32_t words = given.allowed ? model.vocabulary->mask_words() : 0;
+    const uint32_t words = given.allowed ? model.vocabulary()->mask_words() : 0;
     if (given.allowed_words != words)
         fail(Fault::bad_input, "olv_ask_options.allowed_words is %u (%u for this vocabulary%s).",
              given.allowed_words, words, given.allowed ? "" : " and no mask");

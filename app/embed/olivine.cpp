@@ -195,16 +195,16 @@ olv_result olv_count_tokens(const olv_model* model, const char* text, uint32_t* 
 
 olv_result olv_vocabulary_size(const olv_model* model, uint32_t* count) {
     return olivine::guarded(
-        [&] { there(count, "count") = there(model, "model").vocabulary->size(); });
+        [&] { there(count, "count") = there(model, "model").vocabulary()->size(); });
 }
 
 olv_result olv_token_text(const olv_model* model, uint32_t token, const char** text,
                           uint32_t* size) {
     return olivine::guarded([&] {
-        const uint32_t all = there(model, "model").vocabulary->size();
+        const uint32_t all = there(model, "model").vocabulary()->size();
         if (token >= all)
             fail(Fault::bad_input, "The token is %u (the vocabulary has %u).", token, all);
-        const std::string_view bytes = model->vocabulary->bytes(static_cast<int32_t>(token));
+        const std::string_view bytes = model->vocabulary()->bytes(static_cast<int32_t>(token));
         there(text, "place for the text") = bytes.data();
         there(size, "place for the size") = static_cast<uint32_t>(bytes.size());
     });

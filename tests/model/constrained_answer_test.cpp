@@ -94,12 +94,12 @@ TEST_CASE("a talk has the answers that its constraint allows", "[model][constrai
         CHECK(!is_guards(chat.ask("And now?", kIgnored).answer));
     }
     // In a file, it is an answer like others.
-    Chat chat(speaker.generator, speaker.tokenizer, freely(1));
-    chat.ask("May I pass?", kIgnored, {}, {.constraint = guard});
+    Chat kept(speaker.generator, speaker.tokenizer, freely(1));
+    kept.ask("May I pass?", kIgnored, {}, {.constraint = guard});
     const TemporaryFolder folder;
-    chat.save(folder.path("talk"));
-    chat.load(File::open(folder.path("talk")));
-    CHECK(!is_guards(chat.regenerate(kIgnored).answer));
+    kept.save(folder.path("talk"));
+    kept.load(File::open(folder.path("talk")));
+    CHECK(!is_guards(kept.regenerate(kIgnored).answer));
     CHECK(answers.size() == 20);
 
     const std::vector<std::string> choices = {"yes", "yes, but go fast", "no"};
