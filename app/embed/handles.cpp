@@ -234,7 +234,7 @@ void olv_model::load() {
         }
         if (wanted.asked > 0)
             device.device->set_budget(wanted.bytes);
-        followed = {wanted.asked, wanted.shrunk, false};
+        budget_followed = wanted.asked;
         olivine::ModelOptions options;
         options.context = context;
         options.progress = [this](uint64_t done, uint64_t total) {
@@ -268,28 +268,22 @@ void olv_model::load() {
 }
 
 void olv_model::follow_budget() {
+    if (!generator)
+        return;
     olv_device::Budget wanted;
     {
         const std::lock_guard lock(device.mutex);
         wanted = device.budget;
     }
-    // What another model leaves since then may make possible what was refused.
-    if (wanted.asked == followed.asked && !(followed.refused && wanted.shrunk != followed.shrunk))
+    if (std::exchange(budget_followed, wanted.asked) == wanted.asked)
         return;
-    followed = {wanted.asked, wanted.shrunk, false};
     try {
         const bool lean = generator->lean();
-        const uint64_t before = device.device->bytes_now();
         generator->set_budget(wanted.bytes);
-        if (device.device->bytes_now() < before) {
-            const std::lock_guard lock(device.mutex);
-            followed.shrunk = ++device.budget.shrunk;
-        }
         if (generator->lean() != lean)
             device.log(lean ? "Keys and values of all sessions are back on the device."
                             : "Keys and values of idle sessions wait with the host.");
     } catch (const olivine::Error& error) {  // the model goes on as before, or says at its next step why not
-        followed.refused = true;
         device.log(error.what());
     }
 }

@@ -48,9 +48,8 @@ struct olv_device {
     Bytes bytes_told;
     struct Budget {
         uint64_t bytes = 0;
-        uint32_t asked = 0;   // times
-        uint32_t shrunk = 0;  // times that a model has made room
-    } budget;                 // which each model follows between its steps
+        uint32_t asked = 0;  // times
+    } budget;                // which each model follows between its steps, and when it is idle
 
     olivine::Executor executor;  // the last: its jobs use the others
 };
@@ -85,10 +84,7 @@ struct olv_model {
     // Of the jobs' thread.
     std::unique_ptr<olivine::Model> model;
     std::unique_ptr<olivine::Generator> generator;
-    struct {
-        uint32_t asked = 0, shrunk = 0;  // as olv_device::Budget was
-        bool refused = false;
-    } followed;
+    uint32_t budget_followed = 0;  // Budget::asked
 
     mutable std::mutex mutex;  // of what follows
     olv_state state = OLV_LOADING;

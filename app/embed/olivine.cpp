@@ -103,9 +103,16 @@ olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes) {
     return olivine::guarded([&] {
         there(device, "device");
         const uint64_t wanted = bytes > 0 ? bytes : device->device->info().memory_bytes;
-        const std::lock_guard lock(device->mutex);
-        device->budget.bytes = wanted;
-        ++device->budget.asked;
+        {
+            const std::lock_guard lock(device->mutex);
+            device->budget.bytes = wanted;
+            ++device->budget.asked;
+        }
+        for (const auto& model : device->models)  // for those that are idle
+            device->executor.add(model.get(), [each = model.get()] {
+                each->follow_budget();
+                each->device.note_bytes();
+            });
     });
 }
 

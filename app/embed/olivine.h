@@ -159,11 +159,12 @@ OLV_API olv_result olv_tick(olv_device* device, uint32_t budget_us);
 /* 1 while work is queued or under way. */
 OLV_API uint32_t olv_busy(const olv_device* device);
 
-/* From now on all of the device's memory is within so many bytes (0 = what the device has): each model
- * makes room, or comes back, with its next work; weights are streamed, then the keys and values of
- * sessions that do not answer wait with the host. Answers go on with the same words. Where that does
- * not suffice, the log says so and nothing changes. When the driver has no memory in the middle of
- * that, the model ends: its sessions say OLV_OUT_OF_MEMORY until it is loaded anew. */
+/* From now on all of the device's memory is within so many bytes (0 = what the device has): models
+ * make room, or come back, between two tokens or when they are idle. Weights are streamed; then the
+ * keys and values of sessions that do not answer wait with the host. Answers go on with the same
+ * words. Where that does not suffice, the log says so and nothing changes. (Of several models each
+ * makes room for what the others had when it was loaded.) When the driver has no memory in the middle
+ * of that, the model ends: its sessions say OLV_OUT_OF_MEMORY until it is loaded anew. */
 OLV_API olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes);
 
 typedef struct olv_stats {

@@ -112,5 +112,6 @@ TEST_CASE("there are bytes once they are saved, until they are saved again") {
     saved(it, session);
     REQUIRE(olv_session_save_bytes(session) == OLV_OK);
     olv_session_destroy(session);
+    REQUIRE(olv_tick(it.device, 100000) == OLV_OK);  // its place is made free
     CHECK(olv_busy(it.device) == 0);
 }
