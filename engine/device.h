@@ -67,9 +67,10 @@ struct DeviceOptions {
     uint32_t rebuilds = 2;
     double rebuild_seconds = 600;
     std::function<void()> rebuilt;
-    // For programs that draw frames with the same GPU. before_slice is called before each slice of work and may
-    // hold the thread still: nothing is submitted then that has not ended. beside runs a wait that needs no
-    // GPU, such as the compiler's. Empty: slices are submitted one ahead, and waits are just that.
+    // For programs that draw frames with the same GPU. before_slice is called before each slice of
+    // work, and each piece of an upload; it may hold the thread still, for nothing is under way then,
+    // and throw, which ends the work. beside runs a wait that needs no GPU, such as the compiler's.
+    // Empty: slices are submitted one ahead, and waits are just that.
     std::function<void()> before_slice;
     std::function<void(const std::function<void()>& wait)> beside;
     // Shaders to be compiled now; null: of the environment's OLIVINE_SHADER_DIR, or those embedded.
@@ -87,8 +88,8 @@ struct Counters {
     std::atomic<uint64_t> descriptor_updates{0};  // vkUpdateDescriptorSets writes
     std::atomic<uint64_t> allocations{0};         // device memory
     std::atomic<uint64_t> submissions{0};
-    // Bytes that write(), read() (engine/buffer.h) and uploads have brought to the device and back; also where
-    // its memory is the host's.
+    // Bytes that write(), read() (engine/buffer.h) and uploads have brought to the device and back;
+    // also where its memory is the host's.
     std::atomic<uint64_t> bytes_written{0};
     std::atomic<uint64_t> bytes_read{0};
 };

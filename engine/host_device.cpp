@@ -10,7 +10,8 @@
 namespace olivine {
 namespace {
 
-// A host states features by the structs of versions, or by those of the extensions that became part of them.
+// A host states features by the structs of versions, or by those of the extensions that became part
+// of them.
 struct Enabled {
     VkPhysicalDeviceVulkan11Features v11{};
     VkPhysicalDeviceVulkan12Features v12{};
@@ -117,8 +118,8 @@ void restrict_to_host(const HostDevice& host, DeviceInfo& info) {
     std::vector<VkQueueFamilyProperties> queues(families);
     vkGetPhysicalDeviceQueueFamilyProperties(host.physical_device, &families, queues.data());
     if (host.queue_family >= families)
-        fail(Fault::bad_input, "The host's queue is of family %u (there are %u).", host.queue_family,
-             families);
+        fail(Fault::bad_input, "The host's queue is of family %u (there are %u).",
+             host.queue_family, families);
     require((queues[host.queue_family].queueFlags & VK_QUEUE_COMPUTE_BIT) != 0,
             "compute on the queue family of the queue that it gives");
 
@@ -126,8 +127,8 @@ void restrict_to_host(const HostDevice& host, DeviceInfo& info) {
     info.queue_family = host.queue_family;
     Capabilities& caps = info.capabilities;
     caps.timestamp_bits = queues[host.queue_family].timestampValidBits;
-    caps.subgroup_size_pinned = caps.subgroup_size_pinned && on.v13.subgroupSizeControl &&
-                                on.v13.computeFullSubgroups;
+    caps.subgroup_size_pinned =
+        caps.subgroup_size_pinned && on.v13.subgroupSizeControl && on.v13.computeFullSubgroups;
     caps.addresses = caps.addresses && on.v12.bufferDeviceAddress;
     caps.conditional = caps.conditional && on.conditional.conditionalRendering &&
                        on.has(VK_EXT_CONDITIONAL_RENDERING_EXTENSION_NAME);
@@ -145,12 +146,11 @@ void restrict_to_host(const HostDevice& host, DeviceInfo& info) {
     keep(Rung::coopmat, matrices);
     keep(Rung::coopmat_bf16, false);
     keep(Rung::coopmat_int8, matrices && on.v12.shaderInt8);
-    keep(Rung::coopmat2, matrices && on.v13.maintenance4 &&
-                             on.has(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME) &&
-                             on.matrix2.cooperativeMatrixFlexibleDimensions &&
-                             on.matrix2.cooperativeMatrixReductions &&
-                             on.matrix2.cooperativeMatrixConversions &&
-                             on.matrix2.cooperativeMatrixPerElementOperations);
+    keep(Rung::coopmat2,
+         matrices && on.v13.maintenance4 && on.has(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME) &&
+             on.matrix2.cooperativeMatrixFlexibleDimensions &&
+             on.matrix2.cooperativeMatrixReductions && on.matrix2.cooperativeMatrixConversions &&
+             on.matrix2.cooperativeMatrixPerElementOperations);
 }
 
 }  // namespace olivine

@@ -43,8 +43,8 @@ struct HostDevice {
     std::function<void(const HostMemory& memory)> free;
 };
 
-// An image of the host, of 8-bit RGBA or BGRA, that its queue has rendered, and whose usage includes
-// VK_IMAGE_USAGE_TRANSFER_SRC_BIT.
+// An image of the host, of 8-bit RGBA or BGRA, that its queue has rendered, and whose usage
+// includes VK_IMAGE_USAGE_TRANSFER_SRC_BIT.
 struct HostImage {
     VkImage image = VK_NULL_HANDLE;
     VkFormat format = VK_FORMAT_UNDEFINED;
@@ -57,8 +57,8 @@ struct HostImage {
 bool begins_with_blue(VkFormat format);
 
 // Copies an image to a buffer, [height][width][4] bytes in the image's order, behind all that was
-// submitted to the host's queue before, and returns at once: the host may draw into the image again with
-// what it submits next. Throws unsupported (the format), out_of_memory, device_lost.
+// submitted to the host's queue before, and returns at once: the host may draw into the image again
+// with what it submits next. Throws unsupported (the format), out_of_memory, device_lost.
 std::shared_ptr<const Buffer> copy_image(Device& device, const HostImage& image);
 
 }  // namespace olivine

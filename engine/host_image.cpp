@@ -13,7 +13,8 @@ namespace {
 // The pixels, with the commands that bring them. Members go in reverse: the commands first.
 struct CopiedImage {
     CopiedImage(Device& owner, uint64_t bytes)
-        : device(owner.impl()), pixels(owner, Arena::staging, bytes, HostAccess::none, Contents::undefined) {
+        : device(owner.impl()),
+          pixels(owner, Arena::staging, bytes, HostAccess::none, Contents::undefined) {
         VkCommandBufferAllocateInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
         info.commandPool = device.compute.command_pool.get();
         info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
@@ -55,7 +56,8 @@ void record(VkCommandBuffer commands, const HostImage& image, VkBuffer to) {
     VkBufferImageCopy region{};
     region.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1};
     region.imageExtent = {image.width, image.height, 1};
-    vkCmdCopyImageToBuffer(commands, image.image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, to, 1, &region);
+    vkCmdCopyImageToBuffer(commands, image.image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, to, 1,
+                           &region);
 
     std::swap(barrier.oldLayout, barrier.newLayout);
     std::swap(barrier.srcStageMask, barrier.dstStageMask);
@@ -78,7 +80,8 @@ bool begins_with_blue(VkFormat format) {
     case VK_FORMAT_B8G8R8A8_SRGB: return true;
     default:
         fail(Fault::unsupported,
-             "An image has the format %d (VkFormat); pictures are VK_FORMAT_R8G8B8A8 or B8G8R8A8, UNORM or "
+             "An image has the format %d (VkFormat); pictures are VK_FORMAT_R8G8B8A8 or B8G8R8A8, "
+             "UNORM or "
              "SRGB.",
              static_cast<int>(format));
     }
@@ -86,7 +89,8 @@ bool begins_with_blue(VkFormat format) {
 
 std::shared_ptr<const Buffer> copy_image(Device& device, const HostImage& image) {
     begins_with_blue(image.format);
-    const auto copied = std::make_shared<CopiedImage>(device, uint64_t{image.width} * image.height * 4);
+    const auto copied =
+        std::make_shared<CopiedImage>(device, uint64_t{image.width} * image.height * 4);
     record(copied->commands, image, copied->pixels.impl().buffer);
     ++device.counters().recordings;
     device.impl().submit({copied->commands}, 1);

@@ -380,7 +380,8 @@ void Context::prefill(uint32_t sequence, std::span<const int32_t> tokens, bool l
     for (uint32_t i = 0; i < count; ++i) {
         // The soft tokens of a picture see each other.
         const uint32_t last_visible = picture ? begin + count - 1 : begin + i;
-        rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, seat_of(sequence), last_visible};
+        rows[i] = {picture ? 0 : static_cast<uint32_t>(tokens[i]), begin + i, seat_of(sequence),
+                   last_visible};
     }
     if (!picture)
         look_up({rows, count});

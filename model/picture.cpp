@@ -187,7 +187,8 @@ std::array<uint64_t, 2> hash_words(uint64_t head, std::span<const Word> words) {
 }  // namespace
 
 std::array<uint64_t, 2> content_hash(const Picture& picture) {
-    return hash_words(uint64_t{picture.height} << 32 | picture.width, std::span<const uint32_t>(picture.pixels));
+    return hash_words(uint64_t{picture.height} << 32 | picture.width,
+                      std::span<const uint32_t>(picture.pixels));
 }
 
 std::array<uint64_t, 2> content_hash(std::span<const float> soft_tokens) {

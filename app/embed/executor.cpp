@@ -136,9 +136,8 @@ Executor::Statistics Executor::statistics() {
 void Executor::loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        worker_.wait(lock, [&] {
-            return stopping_ || (!jobs_.empty() && !draining_ && may_move());
-        });
+        worker_.wait(lock,
+                     [&] { return stopping_ || (!jobs_.empty() && !draining_ && may_move()); });
         if (stopping_)
             return;
         Job job = std::move(jobs_.front());

@@ -25,21 +25,22 @@ public:
     void stop(const void* owner);
     bool busy() const;
 
-    // in_ticks: lets jobs run for `budget` and one slice; returns early when there are none, or when the one
-    // that runs is waiting beside.
+    // in_ticks: lets jobs run for `budget` and one slice; returns early when there are none, or
+    // when the one that runs is waiting beside.
     void tick(std::chrono::microseconds budget);
 
-    // For jobs, between slices: here they are held still. True: this one is to end. (On other threads it does
-    // nothing, and says no.)
+    // For jobs, between slices: here they are held still. True: this one is to end. (On other
+    // threads it does nothing, and says no.)
     bool pause();
-    // For jobs: runs a wait for something that uses neither the device nor what the program may touch; a
-    // tick does not wait for it.
+    // For jobs: runs a wait for something that uses neither the device nor what the program may
+    // touch; a tick does not wait for it.
     void beside(const std::function<void()>& wait);
     // For jobs: this one is to end.
     bool cancelled() const;
 
-    // Runs `work` on this thread while no job moves: the one that runs is in pause() or beside(), somewhere
-    // in its middle. So `work` leaves alone what jobs are about; who has that to do adds a job.
+    // Runs `work` on this thread while no job moves: the one that runs is in pause() or beside(),
+    // somewhere in its middle. So `work` leaves alone what jobs are about; who has that to do adds
+    // a job.
     void hold_for(const std::function<void()>& work);
 
     struct Statistics {

@@ -46,15 +46,15 @@ Failure known_failure(const std::exception_ptr& error) {
 Failure failure_of(const std::exception_ptr& error) noexcept {
     try {
         return known_failure(error);
-    } catch (...) {  // of the error, or of telling it
+    } catch (...) {                                     // of the error, or of telling it
         return {OLV_OUT_OF_MEMORY, "No host memory."};  // so short that the text takes none
     }
 }
 
 }  // namespace olivine
 
-using olivine::Fault;
 using olivine::fail;
+using olivine::Fault;
 
 // ---- devices -----------------------------------------------------------------------------------
 
@@ -65,7 +65,8 @@ olv_device::olv_device(const olv_device_options& options)
       adopted(options.vulkan != nullptr),
       executor(options.work == OLV_TICK) {
     if (options.work != OLV_TICK && options.work != OLV_WORKER)
-        fail(Fault::bad_input, "olv_device_options.work is %u (OLV_TICK is 0, OLV_WORKER 1).", options.work);
+        fail(Fault::bad_input, "olv_device_options.work is %u (OLV_TICK is 0, OLV_WORKER 1).",
+             options.work);
     olivine::DeviceOptions wanted;
     if (options.device >= 0)
         wanted.index = static_cast<uint32_t>(options.device);
@@ -75,7 +76,9 @@ olv_device::olv_device(const olv_device_options& options)
         wanted.cache_folder = options.cache_folder;
     wanted.before_slice = [this] { pause(); };
     wanted.beside = [this](const std::function<void()>& wait) { executor.beside(wait); };
-    wanted.rebuilt = [this] { log("The device was lost; it has been set up anew and work goes on."); };
+    wanted.rebuilt = [this] {
+        log("The device was lost; it has been set up anew and work goes on.");
+    };
     if (options.vulkan)
         device.emplace(olivine::host_device(*options.vulkan), wanted);
     else
@@ -83,7 +86,9 @@ olv_device::olv_device(const olv_device_options& options)
     note_bytes();
 }
 
-olv_device::~olv_device() { models.clear(); }
+olv_device::~olv_device() {
+    models.clear();
+}
 
 void olv_device::pause() {
     note_bytes();
@@ -283,7 +288,8 @@ void olv_model::follow_budget() {
         if (generator->lean() != lean)
             device.log(lean ? "Keys and values of all sessions are back on the device."
                             : "Keys and values of idle sessions wait with the host.");
-    } catch (const olivine::Error& error) {  // the model goes on as before, or says at its next step why not
+    } catch (const olivine::Error&
+                 error) {  // the model goes on as before, or says at its next step why not
         device.log(error.what());
     }
 }
@@ -303,12 +309,15 @@ olv_session::olv_session(olv_model& owner, const olv_session_options& given, uin
     if (given.system)
         options.system = given.system;
     if (given.stop_count > 0 && !given.stop)
-        fail(Fault::bad_input, "olv_session_options.stop is null, and stop_count is %u.", given.stop_count);
+        fail(Fault::bad_input, "olv_session_options.stop is null, and stop_count is %u.",
+             given.stop_count);
     for (uint32_t i = 0; i < given.stop_count; ++i)
         options.stop.push_back(given.stop[i] ? given.stop[i] : "");
     options.shift = given.forget != 0;
     if (given.tokens != 0)
-        options.on_token = [this](int32_t id) { push({.kind = OLV_EVENT_TOKEN, .text = {}, .token = id}); };
+        options.on_token = [this](int32_t id) {
+            push({.kind = OLV_EVENT_TOKEN, .text = {}, .token = id});
+        };
 }
 
 olv_session::~olv_session() {
@@ -319,8 +328,8 @@ olv_session::~olv_session() {
         asked.clear();
         chat.reset();
     });
-    // What the cache holds of it may be what another session's job is about now. A job comes behind that, and
-    // before those of a session that takes its place.
+    // What the cache holds of it may be what another session's job is about now. A job comes behind
+    // that, and before those of a session that takes its place.
     executor.add(&model, [&owner = model, place = sequence] {
         try {
             if (owner.generator)
@@ -332,7 +341,9 @@ olv_session::~olv_session() {
     });
 }
 
-bool olv_session::stopped() const { return cancelled || model.device.executor.cancelled(); }
+bool olv_session::stopped() const {
+    return cancelled || model.device.executor.cancelled();
+}
 
 void olv_session::push(Event event) {
     const std::lock_guard lock(mutex);
@@ -417,11 +428,13 @@ void olv_session::queue(std::function<Event(olivine::Chat&)> work) {
                 fail(Fault::cancelled, "It is stopped before it begins.");
             model.follow_budget();
             if (!chat)
-                chat = std::make_unique<olivine::Chat>(*model.generator, *model.tokenizer, options, sequence);
+                chat = std::make_unique<olivine::Chat>(*model.generator, *model.tokenizer, options,
+                                                       sequence);
             last = work(*chat);
         } catch (...) {
             olivine::Failure failure = olivine::failure_of(std::current_exception());
-            last = {.kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)};
+            last = {
+                .kind = OLV_EVENT_ERROR, .result = failure.result, .text = std::move(failure.text)};
         }
         asked.clear();
         model.device.note_bytes();

@@ -40,7 +40,7 @@ struct olv_device {
     bool adopted;  // the program's device
     std::optional<olivine::Device> device;
     std::vector<std::unique_ptr<olv_model>> models;
-    bool loading = false;  // of the jobs' thread
+    bool loading = false;   // of the jobs' thread
     std::mutex read_mutex;  // around the program's read callbacks
 
     std::mutex mutex;  // of what follows
@@ -74,7 +74,8 @@ struct olv_model {
     olivine::ContextOptions context;
     std::shared_ptr<olivine::Checkpoint> checkpoint;
     std::optional<olivine::Tokenizer> tokenizer;
-    // The tokens in order, which takes a fifth of a second for Gemma's: made when they are first asked for.
+    // The tokens in order, which takes a fifth of a second for Gemma's: made when they are first
+    // asked for.
     const std::shared_ptr<const olivine::Vocabulary>& vocabulary() const;
     mutable std::shared_ptr<const olivine::Vocabulary> sorted;
     std::deque<std::pair<std::string, std::shared_ptr<olivine::Constraint>>>
@@ -131,5 +132,5 @@ struct olv_session {
     std::mutex mutex;  // of what follows
     std::deque<Event> events;
     std::optional<Event> last_event;  // of the work under way, behind them
-    std::vector<std::byte> saved;  // by olv_session_save_bytes()
+    std::vector<std::byte> saved;     // by olv_session_save_bytes()
 };

@@ -12,9 +12,9 @@
 #include "engine/error.h"
 #include "model/model_list.h"
 
-using olivine::Fault;
 using olivine::element;
 using olivine::fail;
+using olivine::Fault;
 using olivine::give;
 using olivine::known;
 
@@ -51,9 +51,13 @@ void require_idle(const olv_session& session) {
 
 extern "C" {
 
-uint32_t olv_version(void) { return OLV_VERSION; }
+uint32_t olv_version(void) {
+    return OLV_VERSION;
+}
 
-const char* olv_last_error(void) { return olivine::last_error().c_str(); }
+const char* olv_last_error(void) {
+    return olivine::last_error().c_str();
+}
 
 olv_result olv_device_list(olv_device_info* infos, uint32_t* count) {
     return olivine::guarded([&] {
@@ -87,7 +91,9 @@ olv_result olv_device_create(const olv_device_options* options, olv_device** dev
     });
 }
 
-void olv_device_destroy(olv_device* device) { delete device; }
+void olv_device_destroy(olv_device* device) {
+    delete device;
+}
 
 olv_result olv_tick(olv_device* device, uint32_t budget_us) {
     return olivine::guarded([&] {
@@ -97,7 +103,9 @@ olv_result olv_tick(olv_device* device, uint32_t budget_us) {
     });
 }
 
-uint32_t olv_busy(const olv_device* device) { return device && device->executor.busy(); }
+uint32_t olv_busy(const olv_device* device) {
+    return device && device->executor.busy();
+}
 
 olv_result olv_set_memory_budget(olv_device* device, uint64_t bytes) {
     return olivine::guarded([&] {
@@ -137,7 +145,8 @@ olv_result olv_device_stats(olv_device* device, olv_stats* stats) {
 olv_result olv_model_list(const char* folder, olv_model_info* infos, uint32_t* count) {
     return olivine::guarded([&] {
         uint32_t& wanted = there(count, "count");
-        const std::vector<olivine::ListedModel> list = olivine::list_models(&there(folder, "folder"));
+        const std::vector<olivine::ListedModel> list =
+            olivine::list_models(&there(folder, "folder"));
         for (uint32_t i = 0; infos && i < std::min<size_t>(wanted, list.size()); ++i) {
             const olivine::ListedModel& model = list[i];
             olv_model_info* const place = element(infos, i);
@@ -150,7 +159,8 @@ olv_result olv_model_list(const char* folder, olv_model_info* infos, uint32_t* c
             info.takes_pictures = model.pictures;
             copy_text(model.name, info.name);
             copy_text(fits ? model.path : "", info.path);
-            copy_text(fits ? model.unusable : "The path is longer than olv_model_info.path.", info.why_unusable);
+            copy_text(fits ? model.unusable : "The path is longer than olv_model_info.path.",
+                      info.why_unusable);
             give(info, place);
         }
         wanted = static_cast<uint32_t>(list.size());
@@ -162,8 +172,8 @@ olv_result olv_model_load(olv_device* device, const olv_model_options* options, 
         there(device, "device");
         olv_model*& made = there(model, "place for the model");
         made = nullptr;
-        auto owned =
-            std::make_unique<olv_model>(*device, known(options, olv_model_options OLV_MODEL_OPTIONS));
+        auto owned = std::make_unique<olv_model>(
+            *device, known(options, olv_model_options OLV_MODEL_OPTIONS));
         device->models.push_back(std::move(owned));
         made = device->models.back().get();
         device->executor.add(made, [made] { made->load(); });
@@ -229,7 +239,8 @@ olv_result olv_session_create(olv_model* model, const olv_session_options* optio
         while (std::ranges::any_of(model->sessions, taken))
             ++place;
         if (place >= model->max_sessions)
-            fail(Fault::bad_input, "The model has its %u sessions (olv_model_options.max_sessions).",
+            fail(Fault::bad_input,
+                 "The model has its %u sessions (olv_model_options.max_sessions).",
                  model->max_sessions);
         model->sessions.push_back(std::make_unique<olv_session>(*model, given, place));
         made = model->sessions.back().get();
@@ -351,7 +362,8 @@ olv_result olv_session_bytes(olv_session* session, const void** data, uint64_t* 
         there(bytes, "place for their number") = 0;
         const std::lock_guard lock(session->mutex);
         if (session->saved.empty())
-            fail(Fault::bad_input, "The session has no saved bytes (olv_session_save_bytes() makes them).");
+            fail(Fault::bad_input,
+                 "The session has no saved bytes (olv_session_save_bytes() makes them).");
         *data = session->saved.data();
         *bytes = session->saved.size();
     });
@@ -363,7 +375,8 @@ olv_result olv_session_load_bytes(olv_session* session, const void* data, uint64
         if (!data)
             fail(Fault::bad_input, "The bytes are null.");
         const auto* const first = static_cast<const std::byte*>(data);
-        const auto saved = olivine::File::from_bytes({first, first + bytes}, "olv_session_load_bytes");
+        const auto saved =
+            olivine::File::from_bytes({first, first + bytes}, "olv_session_load_bytes");
         session->queue([saved](olivine::Chat& chat) {
             chat.load(saved);
             return olv_session::Event{

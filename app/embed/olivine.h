@@ -232,8 +232,9 @@ OLV_API olv_result olv_model_list(const char* folder, olv_model_info* infos, uin
  * beside it that is called mmproj and fits is its picture encoder. */
 OLV_API olv_result olv_model_load(olv_device* device, const olv_model_options* options,
                                   olv_model** model);
-/* Ends the loading, if it goes on, within a slice, or as soon as a pipeline is there that it waits for: olv_model_state() is then OLV_FAILED, with
- * OLV_CANCELLED, and so is what was queued. A model that is loaded stays so. */
+/* Ends the loading, if it goes on, within a slice, or as soon as a pipeline is there that it waits
+ * for: olv_model_state() is then OLV_FAILED, with OLV_CANCELLED, and so is what was queued. A model
+ * that is loaded stays so. */
 OLV_API olv_result olv_model_cancel(olv_model* model);
 /* Stops what runs with it, and destroys its sessions. Null is fine. */
 OLV_API void olv_model_destroy(olv_model* model);

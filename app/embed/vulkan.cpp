@@ -66,8 +66,9 @@ HostImage host_image(const olv_vulkan_image& given) {
         fail(Fault::bad_input, "olv_vulkan_image.image is null.");
     if (given.width == 0 || given.height == 0 || given.width > kMaxPictureSide ||
         given.height > kMaxPictureSide || uint64_t{given.width} * given.height > kMaxPicturePixels)
-        fail(Fault::bad_input, "The image has %u x %u pixels (at most %u a side, %llu in all).", given.width,
-             given.height, kMaxPictureSide, static_cast<unsigned long long>(kMaxPicturePixels));
+        fail(Fault::bad_input, "The image has %u x %u pixels (at most %u a side, %llu in all).",
+             given.width, given.height, kMaxPictureSide,
+             static_cast<unsigned long long>(kMaxPicturePixels));
     const auto layout = static_cast<VkImageLayout>(given.layout);
     if (layout == VK_IMAGE_LAYOUT_UNDEFINED || layout == VK_IMAGE_LAYOUT_PREINITIALIZED)
         fail(Fault::bad_input, "olv_vulkan_image.layout is %u, a layout that no image is left in.",

@@ -120,7 +120,8 @@ TEST_CASE("ticks and a worker give the same answers, again and again") {
         uint32_t tokens = 0;
         CHECK(olv_count_tokens(it.model, "once upon a time", &tokens) == OLV_OK);
         CHECK((tokens > 0 && tokens <= 16));
-        for (int i = 0; i < 1000 && olv_busy(it.device); ++i)  // the worker ends it behind its last event
+        for (int i = 0; i < 1000 && olv_busy(it.device);
+             ++i)  // the worker ends it behind its last event
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         CHECK(olv_busy(it.device) == 0);
     }
@@ -274,10 +275,11 @@ TEST_CASE("an answer ends where it is cancelled, and the talk goes on") {
     const uint32_t work = GENERATE(as<uint32_t>{}, OLV_TICK, OLV_WORKER);
     Opened it(work);
     olv_session* session = it.session(nullptr, 200);
-    const Answer stopped = ask(it.device, session, "Tell me a long story.", [&](const std::string& text) {
-        if (text.size() > 10)
-            REQUIRE(olv_cancel(session) == OLV_OK);
-    });
+    const Answer stopped =
+        ask(it.device, session, "Tell me a long story.", [&](const std::string& text) {
+            if (text.size() > 10)
+                REQUIRE(olv_cancel(session) == OLV_OK);
+        });
     CHECK(stopped.last.end == OLV_END_CANCELLED);
     CHECK(stopped.last.drawn_tokens < 200);
     CHECK(ask(it.device, session, "And now?").error.empty());

@@ -21,7 +21,9 @@ using namespace olivine::test;
 
 namespace {
 
-void require(VkResult result) { REQUIRE(result == VK_SUCCESS); }
+void require(VkResult result) {
+    REQUIRE(result == VK_SUCCESS);
+}
 
 // A program with a Vulkan device, under validation where that is installed.
 struct Program {
@@ -51,13 +53,14 @@ struct Program {
                                      VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT;
             listen.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT;
             listen.pUserData = this;
-            listen.pfnUserCallback = [](VkDebugUtilsMessageSeverityFlagBitsEXT, VkDebugUtilsMessageTypeFlagsEXT,
-                                        const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
-                auto* program = static_cast<Program*>(user);
-                const std::lock_guard lock(program->messages_mutex);
-                program->messages.push_back(data->pMessage);
-                return VkBool32{VK_FALSE};
-            };
+            listen.pfnUserCallback =
+                [](VkDebugUtilsMessageSeverityFlagBitsEXT, VkDebugUtilsMessageTypeFlagsEXT,
+                   const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
+                    auto* program = static_cast<Program*>(user);
+                    const std::lock_guard lock(program->messages_mutex);
+                    program->messages.push_back(data->pMessage);
+                    return VkBool32{VK_FALSE};
+                };
             const auto create = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(
                 vkGetInstanceProcAddr(instance, "vkCreateDebugUtilsMessengerEXT"));
             require(create(instance, &listen, nullptr, &messenger));
@@ -92,9 +95,8 @@ struct Program {
         vkDestroyCommandPool(device, pool, nullptr);
         vkDestroyDevice(device, nullptr);
         if (messenger)
-            reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(
-                vkGetInstanceProcAddr(instance, "vkDestroyDebugUtilsMessengerEXT"))(instance, messenger,
-                                                                                   nullptr);
+            reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(vkGetInstanceProcAddr(
+                instance, "vkDestroyDebugUtilsMessengerEXT"))(instance, messenger, nullptr);
         vkDestroyInstance(instance, nullptr);
         for (const std::string& message : messages)
             UNSCOPED_INFO(message);
@@ -147,7 +149,8 @@ struct Program {
         require(vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE));
     }
 
-    // An image in VK_IMAGE_LAYOUT_GENERAL that the queue fills: blue, with a red square in its middle.
+    // An image in VK_IMAGE_LAYOUT_GENERAL that the queue fills: blue, with a red square in its
+    // middle.
     VkImage draw(VkFormat format, uint32_t width, uint32_t height) {
         VkImageCreateInfo info{VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO};
         info.imageType = VK_IMAGE_TYPE_2D;
@@ -181,8 +184,9 @@ struct Program {
             barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
             barrier.srcAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
             barrier.dstAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
-            vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                 0, 0, nullptr, 0, nullptr, 1, &barrier);
+            vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                 VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 0, nullptr, 0, nullptr, 1,
+                                 &barrier);
             vkCmdClearColorImage(commands, image, VK_IMAGE_LAYOUT_GENERAL, &colour, 1,
                                  &barrier.subresourceRange);
         });
@@ -391,7 +395,8 @@ TEST_CASE("an image on the device goes into a question without passing through t
     CHECK(on_device.text != other.text);
     CHECK(on_device.last.prompt_tokens == from_host.last.prompt_tokens);
     const uint64_t bytes = uint64_t{kWidth} * kHeight * 4;
-    CHECK(after.bytes_written - between.bytes_written == between.bytes_written - before.bytes_written + bytes);
+    CHECK(after.bytes_written - between.bytes_written ==
+          between.bytes_written - before.bytes_written + bytes);
     CHECK(after.bytes_read - between.bytes_read == between.bytes_read - before.bytes_read);
     CHECK(between.bytes_read - before.bytes_read < bytes);
 }
