@@ -164,7 +164,8 @@ Vision& Model::vision(const Progress& progress) {
         if (check_)
             check_device(device_, config_, weights, *check_);
         parts_->vision =
-            std::make_unique<Vision>(device_, parts_->ops, config_, std::move(weights), pictures_);
+            std::make_unique<Vision>(device_, parts_->ops, config_, std::move(weights), pictures_,
+                                     context_.slice_seconds);
     });
     return *parts_->vision;
 }

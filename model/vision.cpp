@@ -1,6 +1,7 @@
 #include "model/vision.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 
@@ -18,6 +19,12 @@ constexpr uint64_t kBatchBytes = uint64_t{256} << 20;
 constexpr uint32_t kMostTogether = 8;
 // Words of a picture that are resized at once.
 constexpr uint64_t kStripWords = uint64_t{4} << 20;
+
+// `most` for the usual seconds, fewer for less.
+uint32_t first_rows(uint32_t most, uint32_t least, double slice_seconds) {
+    const double fit = most * slice_seconds / Pace::kSeconds;
+    return std::clamp(std::bit_floor(static_cast<uint32_t>(fit)), least, most);
+}
 
 HeadShape head_shape(const VisionConfig& v) {
     return {v.num_heads, v.num_heads, v.hidden_size / v.num_heads};
@@ -94,14 +101,17 @@ uint64_t Vision::scratch_bytes(const Config& config) {
     return one.total() + config.vision->patches() * sizeof(shader::Row) + one.soft;
 }
 
-Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store)
+Vision::Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store,
+               double slice_seconds)
     : device_(device),
       ops_(ops),
       config_(config),
       weights_(std::move(weights)),
       scratch_(std::make_unique<Scratch>()),
-      product_pace_(UINT32_MAX, Pace::kSeconds, kFirstProductRows, kLeastProductRows),
-      attention_pace_(config.vision->patches(), Pace::kSeconds, kFirstAttentionRows,
+      product_pace_(UINT32_MAX, slice_seconds,
+                    first_rows(kFirstProductRows, kLeastProductRows, slice_seconds), kLeastProductRows),
+      attention_pace_(config.vision->patches(), slice_seconds,
+                      first_rows(kFirstAttentionRows, kLeastAttentionRows, slice_seconds),
                       kLeastAttentionRows),
       store_(store) {
     const VisionConfig& v = *config_.vision;

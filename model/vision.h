@@ -46,7 +46,9 @@ class Vision {
 public:
     // The config must have vision. Device, ops and store outlive this.
     // Throws unsupported (a picture larger than the device can bind), out_of_memory, device_lost.
-    Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store);
+    // slice_seconds: of a submission, at most, where the work can be cut that far.
+    Vision(Device& device, Ops& ops, const Config& config, VisionWeights weights, PictureStore& store,
+           double slice_seconds = Pace::kSeconds);
     ~Vision();
 
     // Encodes pictures into the store, several at once where memory allows; those that it has are not

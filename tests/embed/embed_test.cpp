@@ -271,6 +271,36 @@ TEST_CASE("a tick takes its budget and a slice") {
     CHECK(median <= kBudget + stats.slice_seconds + 0.001);
 }
 
+TEST_CASE("what is cancelled ends within a slice") {
+    Opened it(OLV_TICK);
+    olv_session* session = it.session(nullptr, 200);
+    ask(it.device, session, "Warm up.");  // so that no tick waits for the compiler
+    std::string question = "Tell me a long story.";
+    for (int i = 0; i < 60; ++i)
+        question += " The stone is grey and the river is long.";
+    for (const int before : {3, 10, 30, 60, 90}) {  // slices: in the prompt, and in the answer
+        CAPTURE(before);
+        REQUIRE(olv_session_clear(session) == OLV_OK);
+        REQUIRE(olv_ask(session, question.c_str()) == OLV_OK);
+        for (int tick = 0; tick < before; ++tick)
+            REQUIRE(olv_tick(it.device, 0) == OLV_OK);  // a slice each
+        REQUIRE(olv_busy(it.device) == 1);
+        REQUIRE(olv_cancel(session) == OLV_OK);
+        olv_stats stats = OLV_STATS;
+        REQUIRE(olv_device_stats(it.device, &stats) == OLV_OK);
+        const uint64_t slices = stats.slices;
+        while (olv_busy(it.device))
+            REQUIRE(olv_tick(it.device, 0) == OLV_OK);
+        REQUIRE(olv_device_stats(it.device, &stats) == OLV_OK);
+        CHECK(stats.slices - slices <= 2);  // the rest of one, and the end of the job
+        olv_event event = OLV_EVENT;
+        while (olv_next_event(session, &event) == OLV_OK)
+            continue;
+        CHECK(event.kind == OLV_EVENT_DONE);
+        CHECK(event.end == OLV_END_CANCELLED);
+    }
+}
+
 TEST_CASE("an answer ends where it is cancelled, and the talk goes on") {
     const uint32_t work = GENERATE(as<uint32_t>{}, OLV_TICK, OLV_WORKER);
     Opened it(work);
