@@ -229,6 +229,13 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         text = answer.request.prompt;
         text.insert(text.end(), answer.result.ids.begin(), answer.result.ids.end());
     }
+    const auto stop_all = [&] {  // a stop is an end, not a failure
+        for (Answer& answer : answers)
+            if (!std::exchange(answer.ended, true)) {
+                answer.result.end = EndReason::caller;
+                context_->leave(answer.sequence);
+            }
+    };
     auto begin = std::chrono::steady_clock::now();
     for (uint32_t p = 0; p < answers.size(); ++p) {
         if (answers[p].ended)
@@ -238,10 +245,7 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
             drafter_->read(texts[p], cancelled);
         if (ran)
             continue;
-        // A stop is an end, not a failure.
-        for (Answer& answer : answers)
-            if (!std::exchange(answer.ended, true))
-                answer.result.end = EndReason::caller;
+        stop_all();
         stats_.prefill_seconds += seconds_since(begin);
         return;
     }
@@ -314,11 +318,7 @@ void Generator::go_on(std::span<Answer> answers, const OnToken& on_token, const 
         } catch (const Error& error) {
             if (error.fault() != Fault::cancelled)
                 throw;
-            for (const uint32_t s : sequences) {
-                answers[s - first].result.end = EndReason::caller;
-                answers[s - first].ended = true;
-                context_->leave(s);
-            }
+            stop_all();
             break;
         }
         for (size_t i = 0; i < ids.size(); ++i)
