@@ -12,9 +12,10 @@
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "app/cli/pictures.h"
-#include "app/cli/platform.h"
 #include "app/cli/progress.h"
 #include "app/cli/session.h"
+#include "app/platform.h"
+#include "app/text.h"
 #include "engine/error.h"
 #include "model/context.h"
 
@@ -112,12 +113,19 @@ uint64_t bytes_read(const Model& model, KvType kv, uint32_t sequences, uint32_t 
     return bytes;
 }
 
+Session open(const BenchFlags& flags, const TraceFile* trace) {
+    SessionOptions options = session_options(flags, trace);
+    options.tokenizer = false;
+    const Synthetic& synthetic = flags.synthetic;
+    return synthetic.config ? open_session(options, *synthetic.config, synthetic.type) : open_session(options);
+}
+
 class Bench {
 public:
     explicit Bench(const BenchFlags& flags)
         : flags_(flags),
-          session_(flags.synthetic.config ? open_session(flags, flags.synthetic)
-                                          : open_session(flags, false)),
+          trace_(open_trace(flags)),
+          session_(open(flags, trace_.get())),
           context_(*session_.model, flags.context) {}
 
     Results run();
@@ -135,6 +143,7 @@ private:
     double repeat(Measure measure);
 
     const BenchFlags& flags_;
+    std::unique_ptr<TraceFile> trace_;
     Session session_;
     Context context_;
     std::mt19937 random_{1};
@@ -245,7 +254,7 @@ double Bench::repeat(Measure measure) {
 Results Bench::run() {
     Results results;
     const Config& config = session_.model->config();
-    results.model = flags_.synthetic.config ? flags_.synthetic.name : model_name(flags_);
+    results.model = flags_.synthetic.config ? flags_.synthetic.name : model_name(flags_.model);
     results.type = lower_name(flags_.synthetic.config ? flags_.synthetic.type
                                                       : main_type(*session_.checkpoint));
     results.params = parameter_count(config);
@@ -385,7 +394,7 @@ void print_table(const Results& results, const DeviceInfo& device) {
 int bench_vision(const BenchFlags& flags) {
     std::unique_ptr<Checkpoint> checkpoint;
     if (!flags.synthetic.config)
-        checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
+        checkpoint = Checkpoint::open(model_path(flags.model), flags.mmproj);
     const Config& config = checkpoint ? checkpoint->config() : *flags.synthetic.config;
     require_vision(flags, config);
     const DataType type = checkpoint ? main_type(*checkpoint) : flags.synthetic.type;
@@ -406,7 +415,7 @@ int bench_vision(const BenchFlags& flags) {
         put_json(
             nlohmann::ordered_json{{"device", device.info().name},
                                    {"driver", device.info().driver},
-                                   {"model", checkpoint ? model_name(flags) : flags.synthetic.name},
+                                   {"model", checkpoint ? model_name(flags.model) : flags.synthetic.name},
                                    {"type", lower_name(type)},
                                    {"device_bytes_peak", device.bytes_peak()},
                                    {"vision", vision_json(results)}},

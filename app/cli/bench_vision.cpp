@@ -5,7 +5,7 @@
 #include <random>
 
 #include "app/cli/output.h"
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 #include "model/weights.h"
 

@@ -7,7 +7,7 @@
 #include "app/cli/line_reader.h"
 #include "app/cli/output.h"
 #include "app/cli/pictures.h"
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 
 namespace olivine {

@@ -12,7 +12,8 @@ namespace olivine {
 Conversation::Conversation(const Flags& flags)
     : flags_(flags),
       verbose_(flags.verbose),
-      session_(open_session(flags, true)),
+      trace_(open_trace(flags)),
+      session_(open_session(session_options(flags, trace_.get()))),
       generator_(*session_.model, flags.context, session_.draft.get()),
       chat_(generator_, *session_.tokenizer, flags.chat_options()) {
     loading_ = session_.model->unread() > 0;

@@ -29,6 +29,7 @@ private:
     Flags flags_;
     bool verbose_;
     bool loading_ = false;  // the first answer's prompt reads the weights
+    std::unique_ptr<TraceFile> trace_;
     Session session_;
     Generator generator_;
     Chat chat_;

@@ -5,6 +5,7 @@
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "app/cli/session.h"
+#include "app/text.h"
 #include "engine/device.h"
 #include "engine/error.h"
 

@@ -7,6 +7,7 @@
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "app/cli/session.h"
+#include "app/text.h"
 #include "engine/error.h"
 #include "model/residency.h"
 
@@ -37,8 +38,8 @@ Facts facts_of(const InfoFlags& flags) {
         facts.type = lower_name(flags.synthetic.type);
         facts.bytes = model_bytes(facts.config, flags.synthetic.type, flags.context);
     } else {
-        const auto checkpoint = Checkpoint::open(model_path(flags), flags.mmproj);
-        facts.model = model_name(flags);
+        const auto checkpoint = Checkpoint::open(model_path(flags.model), flags.mmproj);
+        facts.model = model_name(flags.model);
         facts.config = checkpoint->config();
         facts.type = lower_name(main_type(*checkpoint));
         facts.bytes = model_bytes(*checkpoint, flags.context);

@@ -6,7 +6,7 @@
 #include <cwchar>
 #include <vector>
 
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 
 namespace olivine {

@@ -7,8 +7,8 @@
 #include "app/cli/npy.h"
 #include "app/cli/output.h"
 #include "app/cli/pictures.h"
-#include "app/cli/platform.h"
 #include "app/cli/session.h"
+#include "app/platform.h"
 #include "engine/error.h"
 #include "engine/remade.h"
 #include "model/context.h"
@@ -74,7 +74,10 @@ int logits(const LogitsFlags& flags) {
     platform::watch_interrupts();
     const std::vector<Picture> pictures = read_pictures(flags);
     NpyWriter file(flags.out);  // before the work, which would be lost
-    Session session = open_session(flags, false);
+    const std::unique_ptr<TraceFile> trace = open_trace(flags);
+    SessionOptions options = session_options(flags, trace.get());
+    options.tokenizer = false;
+    Session session = open_session(options);
     Model& model = *session.model;
     Remade<Context> context(*session.device,
                             [&](std::optional<Context>& made) { made.emplace(model, flags.context); });

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 
 namespace olivine {

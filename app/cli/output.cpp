@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 #include "model/utf8.h"
 
@@ -46,27 +46,6 @@ std::string without_controls(std::string_view text) {
         text.remove_prefix(step.length);
     }
     return kept;
-}
-
-std::string bytes_text(uint64_t bytes) {
-    const char* const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    double value = static_cast<double>(bytes);
-    size_t unit = 0;
-    while (value >= 1024 && unit + 1 < std::size(units)) {
-        value /= 1024;
-        ++unit;
-    }
-    return unit == 0 ? format_text("%.0f bytes", value)
-                     : format_text("%.1f %s", value, units[unit]);
-}
-
-std::string grouped_text(uint64_t number) {
-    std::string text = std::to_string(number);
-    for (size_t at = text.size(); at > 3;) {
-        at -= 3;
-        text.insert(at, ",");
-    }
-    return text;
 }
 
 }  // namespace olivine

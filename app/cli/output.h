@@ -1,4 +1,4 @@
-// Writing to standard output and standard error, and numbers as people read them.
+// Writing to standard output and standard error.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,5 @@ void note(std::string_view text);
 
 // text without C0 and C1 control characters and DEL; newline and tab stay.
 std::string without_controls(std::string_view text);
-
-std::string bytes_text(uint64_t bytes);     // "3.7 MiB"
-std::string grouped_text(uint64_t number);  // "268,098,176"
 
 }  // namespace olivine

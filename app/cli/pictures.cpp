@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "app/cli/platform.h"
 #include "app/cli/session.h"
+#include "app/platform.h"
 #include "engine/error.h"
 
 namespace olivine {
@@ -70,7 +70,7 @@ EncodeOptions EncodeProgress::options() {
 void require_vision(const Flags& flags, const Config& config) {
     if (config.vision)
         return;
-    const std::string name = model_name(flags);
+    const std::string name = model_name(flags.model);
     const bool gguf = name.ends_with(".gguf") && config.family == Config::Family::gemma3;
     fail(Fault::bad_input, "The model %s reads text only, no pictures%s.", name.c_str(),
          gguf

@@ -4,7 +4,8 @@
 #include <cstdio>
 
 #include "app/cli/output.h"
-#include "app/cli/platform.h"
+#include "app/platform.h"
+#include "app/text.h"
 
 namespace olivine {
 namespace {

@@ -5,7 +5,7 @@
 #include "app/cli/conversation.h"
 #include "app/cli/output.h"
 #include "app/cli/pictures.h"
-#include "app/cli/platform.h"
+#include "app/platform.h"
 #include "engine/error.h"
 
 namespace olivine {

@@ -7,10 +7,10 @@
 
 #include "app/cli/command.h"
 #include "app/cli/output.h"
-#include "app/cli/platform.h"
 #include "app/cli/progress.h"
 #include "app/cli/selftest_report.h"
 #include "app/cli/session.h"
+#include "app/platform.h"
 #include "engine/error.h"
 #include "engine/shader_folder.h"
 

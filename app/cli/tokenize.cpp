@@ -18,7 +18,7 @@ struct TokenizeFlags : Flags {
 int tokenize(const TokenizeFlags& flags) {
     if (!flags.text)
         fail_usage("There is no text; give it after --.");
-    const Tokenizer tokenizer = Tokenizer::open(model_path(flags));
+    const Tokenizer tokenizer = Tokenizer::open(model_path(flags.model));
     put_json(tokenizer.encode(*flags.text, flags.parse_special), false);
     return kExitDone;
 }

@@ -1,5 +1,5 @@
 // What differs from one operating system to the next: signals, terminals, folders, processes.
-// platform.cpp is the only file of the command that knows POSIX.
+// platform.cpp is the only file of the programs that knows POSIX.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "app/cli/platform.h"
+#include "app/platform.h"
 
 #include <fcntl.h>
 #include <poll.h>
