@@ -1,6 +1,7 @@
 #include "model/chat.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "engine/error.h"
@@ -54,6 +55,16 @@ SystemText system_text(const Model& model) {
                                                            : SystemText::before_first_user;
 }
 
+bool same_question(const Turn& a, const Turn& b) {
+    return a.user == b.user &&
+           std::ranges::equal(a.pictures, b.pictures, {}, &AttachedPicture::encoded,
+                              &AttachedPicture::encoded);
+}
+
+bool same_turn(const Turn& a, const Turn& b) {
+    return same_question(a, b) && a.answer_ids == b.answer_ids && a.answer == b.answer;
+}
+
 }  // namespace
 
 Chat::Chat(Generator& generator, const Tokenizer& tokenizer, const ChatOptions& options, uint32_t sequence)
@@ -88,8 +99,27 @@ void Chat::clear() {
     ids_.clear();
 }
 
-void Chat::attach(std::span<const Picture> pictures, std::span<const std::string> names,
-                  const EncodeOptions& options) {
+void Chat::set_turns(std::vector<Turn> turns) {
+    for (Turn& turn : turns)
+        if (turn.answer_ids.empty() && !turn.answer.empty())
+            turn.answer_ids = tokenizer_.encode(turn.answer);
+    const bool same =
+        first_ < turns.size() && first_ < turns_.size() &&
+        std::equal(turns.begin(), turns.begin() + first_, turns_.begin(), same_turn) &&
+        same_question(turns[first_], turns_[first_]);
+    const uint32_t first = same ? first_ : 0;
+    std::vector<int32_t> ids = turns.empty() ? std::vector<int32_t>() : prompt_from(turns, first);
+    turns_ = std::move(turns);
+    ids_ = std::move(ids);
+    first_ = first;
+    forgot_ = 0;
+    answer_options_ = {};
+    attached_.clear();
+}
+
+std::vector<AttachedPicture> Chat::encode(std::span<const Picture> pictures,
+                                          std::span<const std::string> names,
+                                          const EncodeOptions& options) const {
     std::vector<Picture> views;    // every picture, each followed by its crops
     std::vector<size_t> view_ends;
     for (const Picture& picture : pictures) {
@@ -100,11 +130,19 @@ void Chat::attach(std::span<const Picture> pictures, std::span<const std::string
         view_ends.push_back(views.size());
     }
     const std::vector<PictureRef> encoded = generator_.model().encode(views, options);
+    std::vector<AttachedPicture> attached;
     size_t begin = 0;
     for (size_t i = 0; i < pictures.size(); ++i) {
-        attached_.push_back({names[i], {&encoded[begin], &encoded[begin] + (view_ends[i] - begin)}});
+        attached.push_back({names[i], {&encoded[begin], &encoded[begin] + (view_ends[i] - begin)}});
         begin = view_ends[i];
     }
+    return attached;
+}
+
+void Chat::attach(std::span<const Picture> pictures, std::span<const std::string> names,
+                  const EncodeOptions& options) {
+    for (AttachedPicture& picture : encode(pictures, names, options))
+        attached_.push_back(std::move(picture));
 }
 
 void Chat::attach(const DevicePicture& picture, const std::string& name, const EncodeOptions& options) {
@@ -122,16 +160,21 @@ Message Chat::message(const Turn& turn) const {
     return question;
 }
 
-// The conversation from one of its turns on, up to the last question's end.
-std::vector<int32_t> Chat::prompt_from(size_t first) const {
+// What a conversation that begins with this turn has up to its question's end.
+std::vector<int32_t> Chat::prompt_of_first(const Turn& turn) const {
     std::vector<Message> messages;
     if (!options_.system.empty())
         messages.push_back({Message::Role::system, options_.system});
-    messages.push_back(message(turns_[first]));
-    std::vector<int32_t> ids = template_.prompt(messages);
-    for (size_t i = first + 1; i < turns_.size(); ++i) {
-        ids.insert(ids.end(), turns_[i - 1].answer_ids.begin(), turns_[i - 1].answer_ids.end());
-        const std::vector<int32_t> next = template_.next_turn(message(turns_[i]), false);
+    messages.push_back(message(turn));
+    return template_.prompt(messages);
+}
+
+// A conversation from one of its turns on, up to the last question's end.
+std::vector<int32_t> Chat::prompt_from(const std::vector<Turn>& turns, size_t first) const {
+    std::vector<int32_t> ids = prompt_of_first(turns[first]);
+    for (size_t i = first + 1; i < turns.size(); ++i) {
+        ids.insert(ids.end(), turns[i - 1].answer_ids.begin(), turns[i - 1].answer_ids.end());
+        const std::vector<int32_t> next = template_.next_turn(message(turns[i]), false);
         ids.insert(ids.end(), next.begin(), next.end());
     }
     return ids;
@@ -140,44 +183,71 @@ std::vector<int32_t> Chat::prompt_from(size_t first) const {
 // Forgets the oldest turns, so that a quarter of the context is free, or all but the last. False when that
 // brings nothing.
 bool Chat::forget_turns() {
-    const size_t context = generator_.context().context();
+    const size_t context = generator_.context().context(), most = context / 4 * 3;
     const size_t drawn = turns_.back().answer_ids.size(), before = ids_.size();
-    while (first_ + 1 < turns_.size() && ids_.size() + drawn > context / 4 * 3)
-        ids_ = prompt_from(++first_);
+    const size_t last = turns_.size() - 1;
+    if (first_ < last && before + drawn > most) {
+        // From the end back, since only what may fit is worth its encoding: a conversation may have
+        // thousands of turns before that.
+        std::vector<size_t> behind = {drawn};  // ids behind the question of turns_[last - i]
+        while (last - (behind.size() - 1) > first_ + 1) {
+            const size_t turn = last - (behind.size() - 1);
+            const size_t longer = behind.back() + turns_[turn - 1].answer_ids.size() +
+                                  template_.next_turn(message(turns_[turn]), false).size();
+            if (longer > most)
+                break;
+            behind.push_back(longer);
+        }
+        // A question that comes first has the system text, too. The more turns, the more ids: so
+        // most of those that may fit need not be looked at.
+        const auto fits = [&](size_t more) {
+            return prompt_of_first(turns_[last - more]).size() + behind[more] <= most;
+        };
+        const auto counts = std::views::iota(size_t{1}, behind.size());
+        const size_t more =
+            static_cast<size_t>(std::ranges::partition_point(counts, fits) - counts.begin());
+        first_ = static_cast<uint32_t>(last - more);
+        ids_ = prompt_from(turns_, first_);
+    }
     return ids_.size() < before && ids_.size() + drawn < context;
 }
 
-const Turn& Chat::ask(std::string_view text, const std::function<void(std::string_view)>& on_text,
-                      const Cancelled& cancelled, AnswerOptions options) {
+// For at least one more token of the last answer. Throws bad_input where there is none.
+void Chat::make_room() {
+    const uint32_t context = generator_.context().context();
+    const size_t drawn = turns_.back().answer_ids.size();
+    if (ids_.size() + drawn >= context && options_.shift)
+        forget_turns();
+    if (ids_.size() + drawn < context)
+        return;
+    size_t encoded = 0;
+    for (const AttachedPicture& picture : turns_.back().pictures)
+        encoded += picture.encoded.size();
+    const uint32_t soft = generator_.model().config().mm_tokens_per_image;
+    fail(Fault::bad_input,
+         "The conversation has %zu tokens with this question%s%s, the context %u positions.",
+         ids_.size() + drawn,
+         encoded > 0 ? format_text(" and its %zu pictures of %u", encoded, soft).c_str() : "",
+         drawn > 0 ? " and its answer" : "", context);
+}
+
+const Turn& Chat::ask(std::string_view text, const OnText& on_text, const Cancelled& cancelled,
+                      AnswerOptions options) {
     const std::vector<int32_t> ids_before = ids_;
     const uint32_t first_before = first_;
     const AnswerOptions options_before = std::exchange(answer_options_, std::move(options));
     turns_.push_back({std::string(text), std::exchange(attached_, {}), {}, {}});
     try {
         if (turns_.size() == 1) {
-            ids_ = prompt_from(0);
+            ids_ = prompt_from(turns_, 0);
         } else {
             const std::vector<int32_t>& answer_ids = turns_[turns_.size() - 2].answer_ids;
             const std::vector<int32_t> next = template_.next_turn(message(turns_.back()), false);
             ids_.insert(ids_.end(), answer_ids.begin(), answer_ids.end());
             ids_.insert(ids_.end(), next.begin(), next.end());
         }
-        const uint32_t context = generator_.context().context();
-        if (ids_.size() >= context && options_.shift)
-            forget_turns();
-        if (ids_.size() >= context) {
-            const uint32_t soft = generator_.model().config().mm_tokens_per_image;
-            size_t encoded = 0;
-            for (const AttachedPicture& picture : turns_.back().pictures)
-                encoded += picture.encoded.size();
-            fail(Fault::bad_input,
-                 "The conversation has %zu tokens with this question%s, the context %u positions.",
-                 ids_.size(),
-                 encoded > 0 ? format_text(" and its %zu pictures of %u", encoded, soft).c_str()
-                             : "",
-                 context);
-        }
-        answer(on_text, cancelled);
+        make_room();
+        answer(answer_options_, on_text, cancelled);
     } catch (const Error&) {
         // A question that could not be answered leaves the conversation as it was.
         turns_.pop_back();
@@ -190,33 +260,62 @@ const Turn& Chat::ask(std::string_view text, const std::function<void(std::strin
     return turns_.back();
 }
 
-const Turn& Chat::regenerate(const std::function<void(std::string_view)>& on_text,
-                             const Cancelled& cancelled) {
+const Turn& Chat::regenerate(const OnText& on_text, const Cancelled& cancelled) {
     if (turns_.empty())
         fail(Fault::bad_input, "There is no question to answer again.");
-    const Turn before = turns_.back();
-    const std::vector<int32_t> ids_before = ids_;
-    const uint32_t first_before = first_;
+    Last before = last();
     turns_.back().answer.clear();
+    turns_.back().answer_ids.clear();
     ++options_.sampler.seed;
+    return answer_last(std::move(before), answer_options_, on_text, cancelled);
+}
+
+const Turn& Chat::go_on(const OnText& on_text, const Cancelled& cancelled, AnswerOptions options) {
+    if (turns_.empty())
+        fail(Fault::bad_input, "There is no answer that could go on.");
+    if (answer_options_.constraint || options.constraint)
+        fail(Fault::bad_input,
+             "An answer under a constraint does not go on: its constraint is over.");
+    return answer_last(last(), options, on_text, cancelled);
+}
+
+const Turn& Chat::answer_last(Last before, const AnswerOptions& options, const OnText& on_text,
+                              const Cancelled& cancelled) {
     try {
-        answer(on_text, cancelled);
+        make_room();
+        answer(options, on_text, cancelled);
     } catch (const Error&) {  // the answer that there was stays
-        turns_.back() = before;
-        ids_ = ids_before;
-        first_ = first_before;
-        --options_.sampler.seed;
+        turns_.back() = std::move(before.turn);
+        ids_ = std::move(before.ids);
+        first_ = before.first;
+        options_.sampler.seed = before.seed;
         throw;
     }
-    forgot_ = first_ - first_before;
+    forgot_ = first_ - before.first;
     return turns_.back();
 }
 
-void Chat::answer(const std::function<void(std::string_view)>& on_text,
-                  const Cancelled& cancelled) {
-    Turn& turn = turns_.back();
-    turn.answer_ids.clear();
+// The characters of an answer that goes on. Where it ended within one, the stream has its
+// beginning, and the text ends before the U+FFFD that stood for it.
+Utf8Stream Chat::take_up(Turn& turn) const {
     Utf8Stream characters;
+    std::string whole;
+    for (const int32_t id : turn.answer_ids)
+        whole += characters.push(tokenizer_.bytes(id));
+    Utf8Stream ended = characters;
+    const std::string cut = ended.finish();
+    // The text is another where a stop text has ended it, or it came from elsewhere.
+    if (cut.empty() || turn.answer != whole + cut)
+        return {};
+    turn.answer = std::move(whole);
+    return characters;
+}
+
+// Goes on behind the ids that the last answer has.
+void Chat::answer(const AnswerOptions& options, const OnText& on_text, const Cancelled& cancelled) {
+    Turn& turn = turns_.back();
+    const size_t kept = turn.answer_ids.size();
+    Utf8Stream characters = take_up(turn);
     StopScanner scanner(options_.stop);
     const auto show = [&](const std::string& text) {
         if (text.empty())
@@ -224,7 +323,7 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
         turn.answer += text;
         on_text(text);
     };
-    const auto& [own_max_tokens, allowed, constraint] = answer_options_;
+    const auto& [own_max_tokens, allowed, constraint] = options;
     const uint32_t max_tokens = own_max_tokens.value_or(options_.max_tokens);
     GenerateRequest request{.sampler = options_.sampler,
                             .stop_ids = template_.stop_ids(),
@@ -249,7 +348,7 @@ void Chat::answer(const std::function<void(std::string_view)>& on_text,
         request.prompt = ids_;
         request.prompt.insert(request.prompt.end(), turn.answer_ids.begin(), turn.answer_ids.end());
         if (max_tokens > 0)
-            request.max_tokens = max_tokens - static_cast<uint32_t>(turn.answer_ids.size());
+            request.max_tokens = max_tokens - static_cast<uint32_t>(turn.answer_ids.size() - kept);
         last_end_ = generator_.generate(std::span(&request, 1), on_token, cancelled, sequence_)[0].end;
     } while (last_end_ == EndReason::context_full && !scanner.found() && options_.shift && forget_turns());
     if (!scanner.found()) {

@@ -17,6 +17,8 @@
 
 namespace olivine {
 
+class Utf8Stream;
+
 struct ChatOptions {
     SamplerOptions sampler;
     uint32_t max_tokens = 0;         // an answer; 0 = no limit but the context
@@ -51,6 +53,11 @@ public:
     void attach(std::span<const Picture> pictures, std::span<const std::string> names,
                 const EncodeOptions& options = {});
     void attach(const DevicePicture& picture, const std::string& name, const EncodeOptions& options = {});
+    // The same without attaching them: for set_turns(). A picture that somebody still holds, or
+    // that was encoded of late, is not encoded again (model/picture_store.h).
+    std::vector<AttachedPicture> encode(std::span<const Picture> pictures,
+                                        std::span<const std::string> names,
+                                        const EncodeOptions& options = {}) const;
     // What is attached and not yet asked about.
     const std::vector<AttachedPicture>& attached() const { return attached_; }
     void detach() { attached_.clear(); }
@@ -65,6 +72,25 @@ public:
     // Throws bad_input when there is none.
     const Turn& regenerate(const std::function<void(std::string_view)>& on_text,
                            const Cancelled& cancelled = {});
+    // The last answer goes on where it ended, whatever ended it; one that the model ended may end
+    // again at once. Its ids stay, and with the same seed those that follow are the ones that would
+    // have been drawn then. on_text gets what is new, max_tokens counts it, and stop texts are
+    // looked for in it. Where the answer ended within a character, the whole one takes the place of
+    // the U+FFFD at the end of Turn::answer, and on_text gets it. `options` are not those that
+    // regenerate() answers by. Throws bad_input when there is no turn, for an answer under a
+    // constraint (which is over where it ended; `options` have none) and what ask() throws; the
+    // conversation is as before then.
+    const Turn& go_on(const std::function<void(std::string_view)>& on_text,
+                      const Cancelled& cancelled = {}, AnswerOptions options = {});
+    // Takes these turns, as they were said, in place of the conversation's: another branch, or one
+    // from elsewhere. A question may have no answer yet. An answer without ids is encoded; ids are
+    // this vocabulary's, and pictures the model's. Turns that the model does not see stay so while
+    // they and the question behind them are as before; else it sees all, as far as the next answer
+    // leaves room (ChatOptions::shift). Nothing runs: the next answer reads what the context does
+    // not hold yet. The seed stays; what is attached and not yet asked about goes, as do the last
+    // question's options. Throws unsupported for pictures that the vocabulary has no marks for;
+    // nothing has changed then.
+    void set_turns(std::vector<Turn> turns);
     // The conversation in a file, which is replaced at once or not at all (bad_input when the system refuses
     // that), or as the same bytes; and back in place of this one. Errors: model/session_file.h; what is
     // attached and not yet asked about is not part of it.
@@ -91,9 +117,23 @@ public:
 
 private:
     void save_into(ByteSink& to) const;
-    void answer(const std::function<void(std::string_view)>& on_text, const Cancelled& cancelled);
+    // What an answer changes.
+    struct Last {
+        Turn turn;
+        std::vector<int32_t> ids;
+        uint32_t first;
+        uint64_t seed;
+    };
+    using OnText = std::function<void(std::string_view)>;
+    void answer(const AnswerOptions& options, const OnText& on_text, const Cancelled& cancelled);
+    const Turn& answer_last(Last before, const AnswerOptions& options, const OnText& on_text,
+                            const Cancelled& cancelled);
+    Last last() const { return {turns_.back(), ids_, first_, options_.sampler.seed}; }
+    Utf8Stream take_up(Turn& turn) const;
     Message message(const Turn& turn) const;
-    std::vector<int32_t> prompt_from(size_t first) const;
+    std::vector<int32_t> prompt_of_first(const Turn& turn) const;
+    std::vector<int32_t> prompt_from(const std::vector<Turn>& turns, size_t first) const;
+    void make_room();
     bool forget_turns();
 
     Generator& generator_;

@@ -5,48 +5,11 @@
 #include <fstream>
 
 #include "engine/error.h"
-#include "model/chat.h"
-#include "model/tokenizer.h"
 #include "tests/model/checkpoint_files.h"
-#include "tests/support/loaded.h"
+#include "tests/model/talk.h"
 
 namespace olivine::test {
 namespace {
-
-const std::string kModel = std::string(OLIVINE_TEST_GOLDENS) + "/../../assets/pebble";
-const std::string kPicture = std::string(OLIVINE_TEST_GOLDENS) + "/../../assets/images/two-shapes.png";
-
-// The built-in model, as a process has it.
-struct Talk {
-    explicit Talk(const ContextOptions& options = {.context = 900}, const ChatOptions& chat_options = {},
-                  const std::string& folder = kModel)
-        : loaded(folder), tokenizer(Tokenizer::open(kModel)), generator(loaded.model, options),
-          chat(generator, tokenizer, chat_options) {}
-
-    std::string ask(const std::string& text) {
-        return chat.ask(text, [](std::string_view) {}).answer;
-    }
-    void show() {
-        std::ifstream file(kPicture, std::ios::binary);
-        const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
-        const Picture picture = decode_picture(std::as_bytes(std::span(bytes)), kPicture);
-        const std::string name = "two shapes";
-        chat.attach(std::span(&picture, 1), std::span(&name, 1));
-    }
-
-    Loaded loaded;
-    Tokenizer tokenizer;
-    Generator generator;
-    Chat chat;
-};
-
-ChatOptions fifty(const std::string& system = "You are a kind teller.") {
-    ChatOptions options;
-    options.sampler.seed = 3;
-    options.max_tokens = 50;
-    options.system = system;
-    return options;
-}
 
 std::string bytes_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -170,9 +133,9 @@ TEST_CASE("a session's file is refused unless it is whole and of this model", "[
     }
     SECTION("of a model with other weights") {
         const std::string other = folder.path("other-model");
-        std::filesystem::copy(kModel, other);
+        std::filesystem::copy(kPebble, other);
         std::string weights = bytes_of(other + "/model.safetensors");
-        const uint64_t at = Checkpoint::open(kModel)->find("layers.3.mlp.up_proj.weight")->offset;
+        const uint64_t at = Checkpoint::open(kPebble)->find("layers.3.mlp.up_proj.weight")->offset;
         weights[at] = static_cast<char>(weights[at] ^ 1);
         std::ofstream(other + "/model.safetensors", std::ios::binary) << weights;
         Talk stranger({.context = 900}, fifty(), other);
