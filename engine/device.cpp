@@ -9,6 +9,7 @@
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
+#include "engine/queue_infos.h"
 #include "engine/remade.h"
 #include "engine/shader_folder.h"
 #include "engine/vma.h"
@@ -85,18 +86,10 @@ void create_device(Device::Impl& impl) {
     const DeviceInfo::CopyQueue copies =
         impl.info.copy_queue.value_or(DeviceInfo::CopyQueue{impl.compute.family, 0});
     impl.copies.family = copies.family;
-    const std::array<float, 2> priorities = {0.5f, 0.5f};
-    std::array<VkDeviceQueueCreateInfo, 2> queues{};
-    for (VkDeviceQueueCreateInfo& each : queues) {
-        each = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
-        each.queueCount = 1;
-        each.pQueuePriorities = priorities.data();
-    }
-    queues[0].queueFamilyIndex = impl.compute.family;
-    queues[1].queueFamilyIndex = impl.copies.family;
-    const bool one_family = impl.compute.family == impl.copies.family;
-    if (one_family)
-        queues[0].queueCount = copies.index + 1;
+    GlobalPriorities priorities;
+    if (impl.options.background)
+        priorities = global_priorities(impl.physical);
+    QueueInfos queues(impl.compute.family, copies, impl.options.background, priorities.families);
 
     const Capabilities& caps = impl.info.capabilities;
     const RungSet& rungs = caps.enabled;
@@ -135,6 +128,14 @@ void create_device(Device::Impl& impl) {
         conditional.conditionalRendering = VK_TRUE;
         next = &conditional;
     }
+    VkPhysicalDeviceGlobalPriorityQueryFeaturesKHR priority{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_GLOBAL_PRIORITY_QUERY_FEATURES_KHR, next};
+    if (queues.low()) {
+        extensions.insert(extensions.end(), priorities.extensions.begin(),
+                          priorities.extensions.end());
+        priority.globalPriorityQuery = VK_TRUE;
+        next = &priority;
+    }
     VkPhysicalDeviceVulkan13Features v13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, next};
     v13.shaderIntegerDotProduct = rungs.has(Rung::int_dot);
     v13.synchronization2 = VK_TRUE;
@@ -151,12 +152,17 @@ void create_device(Device::Impl& impl) {
     VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &v12};
     v11.storageBuffer16BitAccess = rungs.has(Rung::storage16);
     VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &v11};
-    info.queueCreateInfoCount = one_family ? 1 : 2;
-    info.pQueueCreateInfos = queues.data();
+    info.queueCreateInfoCount = static_cast<uint32_t>(queues.infos().size());
+    info.pQueueCreateInfos = queues.infos().data();
     info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
     info.ppEnabledExtensionNames = extensions.data();
     VkDevice device{};
-    VK(vkCreateDevice(impl.physical, &info, nullptr, &device));
+    VkResult result = vkCreateDevice(impl.physical, &info, nullptr, &device);
+    if (result == VK_ERROR_NOT_PERMITTED_KHR && queues.low()) {
+        queues.ask_for_nothing();
+        result = vkCreateDevice(impl.physical, &info, nullptr, &device);
+    }
+    check_result(result, "vkCreateDevice");
     impl.device = device;
     impl.owns_device = true;
     vkGetDeviceQueue(impl.device, impl.compute.family, 0, &impl.compute.queue);

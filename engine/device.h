@@ -55,6 +55,10 @@ struct DeviceOptions {
     // Operations compute a row by the same sums, in the same order, whatever rows run beside it: bit-equal.
     // No rung above storage16.
     bool deterministic = false;
+    // The queues have the lowest priority that the device offers, so that what draws the desktop
+    // goes first. On a host's device that is the host's affair; software drivers compute at the
+    // niceness of the thread that makes the device.
+    bool background = false;
     // Core and synchronization validation; also OLIVINE_VALIDATION=1. OLIVINE_VALIDATION=gpu adds
     // GPU-assisted validation.
     bool validation = false;

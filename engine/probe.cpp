@@ -7,6 +7,7 @@
 
 #include "engine/device_impl.h"
 #include "engine/error.h"
+#include "engine/queue_infos.h"
 
 namespace olivine {
 namespace {
@@ -383,6 +384,34 @@ void fill_info(VkPhysicalDevice physical, VkInstance instance, uint32_t index, D
     // faster than a word: on lavapipe, attention has a tenth more code with 16-bit loads.
     if (caps.software)
         caps.enabled = caps.enabled.up_to(Rung::subgroup);
+}
+
+GlobalPriorities global_priorities(VkPhysicalDevice physical) {
+    GlobalPriorities found;
+    // One that is part of Vulkan 1.4, or the two that it comes from.
+    if (has_extension(physical, VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME))
+        found.extensions = {VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME};
+    else if (has_extension(physical, VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME) &&
+             has_extension(physical, VK_EXT_GLOBAL_PRIORITY_QUERY_EXTENSION_NAME))
+        found.extensions = {VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME,
+                            VK_EXT_GLOBAL_PRIORITY_QUERY_EXTENSION_NAME};
+    else
+        return {};
+    VkPhysicalDeviceGlobalPriorityQueryFeaturesKHR query{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_GLOBAL_PRIORITY_QUERY_FEATURES_KHR};
+    VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &query};
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    if (!query.globalPriorityQuery)
+        return {};
+    uint32_t count = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties2(physical, &count, nullptr);
+    found.families.resize(count, {VK_STRUCTURE_TYPE_QUEUE_FAMILY_GLOBAL_PRIORITY_PROPERTIES_KHR});
+    std::vector<VkQueueFamilyProperties2> families(count,
+                                                   {VK_STRUCTURE_TYPE_QUEUE_FAMILY_PROPERTIES_2});
+    for (uint32_t i = 0; i < count; ++i)
+        families[i].pNext = &found.families[i];
+    vkGetPhysicalDeviceQueueFamilyProperties2(physical, &count, families.data());
+    return found;
 }
 
 std::vector<DeviceInfo> list_devices() {

@@ -5,13 +5,14 @@
 //   * after being out of memory the same device still gives the right result;
 //   * the next program gives the right result.
 //
-// Two scenarios are other: in "survive" the device is lost in the middle of a conversation, which goes on
-// with the same words; in "memory" there is none for a request, and the same generator then answers it.
+// Three scenarios are other: in "survive" the device is lost in the middle of a conversation, which goes on
+// with the same words; in "memory" there is none for a request, and the same generator then answers it; in
+// "background" the system does not permit the low priority that a queue asks for.
 //
 // "embed" and "adopted" are programs of libolivine: its codes are the errors, and it makes good what it can.
 //
-//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream embed adopted survive memory;
-//                                    all without arguments
+//   olivine_faults [SCENARIO...]     of: list run gpu checked generate stream embed adopted survive memory
+//                                    background; all without arguments
 //
 // A crash or a hang is a failure too, which the caller sees. Exit code 0, 1, or 77 without a device.
 #include <unistd.h>
@@ -24,11 +25,12 @@
 #include <map>
 #include <set>
 
-#include "engine/device.h"
+#include "engine/device_impl.h"
 #include "engine/error.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/residual_norm.h"
 #include "engine/ops/rms_norm.h"
+#include "engine/queue_infos.h"
 #include "engine/selftest/random.h"
 #include "model/checkpoint.h"
 #include "model/generator.h"
@@ -503,6 +505,46 @@ Count memory() {
     return count;
 }
 
+// A low priority that the system refuses is done without, and is the only thing that is.
+Count background() {
+    Count count;
+    DeviceOptions options;
+    options.background = true;
+    bool listed = false;
+    {
+        const Device device(options);
+        const uint32_t family = device.info().queue_family;
+        listed = QueueInfos(family, {family, 0}, true, global_priorities(device.impl().physical).families).low();
+    }
+    const auto runs = [&](const std::string& what, bool in_background, bool refused) {
+        options.background = in_background;
+        watch_vulkan({"vkCreateDevice", refused ? 1u : 0u, VK_ERROR_NOT_PERMITTED_KHR});
+        std::string wrong;
+        uint32_t made = 1;
+        try {
+            const Device device(options);
+        } catch (const Error&) {  // the thing under test
+            made = 0;
+        }
+        const VulkanReport report = take_vulkan_report();
+        made += report.calls.at("vkCreateDevice") - 1;
+        const uint32_t want = !refused ? 1 : in_background && listed ? 2 : 0;
+        if (made != want)
+            wrong = format_text("vkCreateDevice comes to %u instead of %u", made, want);
+        else if (!report.misuse.empty())
+            wrong = report.misuse.front();
+        ++(wrong.empty() ? count.passed : count.failed);
+        if (!wrong.empty())
+            std::printf("background: FAILED: %s: %s\n", what.c_str(), wrong.c_str());
+    };
+    runs("usual", false, false);
+    runs("usual, refused", false, true);
+    runs("background", true, false);
+    runs("background, refused", true, true);
+    std::printf("background: the low priority is %s\n", listed ? "listed" : "not listed");
+    return count;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -534,6 +576,7 @@ int main(int argc, char** argv) {
         run(scenario.name, [&] { return fail_in_turn(scenario, all[1]); });
     run("survive", survive);
     run("memory", memory);
+    run("background", background);
     std::filesystem::remove_all(folder);
     std::printf("%u passed, %u failed, %u skipped\n", total.passed, total.failed, total.skipped);
     return total.failed > 0 ? 1 : total.passed == 0 ? 77 : 0;

@@ -4,11 +4,13 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <set>
+#include <span>
 #include <utility>
 
 namespace olivine::test {
@@ -240,6 +242,14 @@ static void destroy_debug_utils_messenger(VkInstance instance, VkDebugUtilsMesse
 
 VkResult vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo* info,
                         const VkAllocationCallbacks* allocator, VkDevice* device) {
+    // What a queue asks for beyond the core is a priority, which the layers let pass without its extension.
+    const auto asks = [](const VkDeviceQueueCreateInfo& queue) { return queue.pNext != nullptr; };
+    const auto brings = [](const char* extension) { return std::strstr(extension, "_global_priority"); };
+    if (std::ranges::any_of(std::span(info->pQueueCreateInfos, info->queueCreateInfoCount), asks) &&
+        std::ranges::none_of(std::span(info->ppEnabledExtensionNames, info->enabledExtensionCount), brings)) {
+        const std::lock_guard lock(state().mutex);
+        state().report.misuse.push_back("a queue asks for a priority without the extension");
+    }
     const VkResult result = make<PFN_vkCreateDevice>("vkCreateDevice", 1, device, physical, info,
                                                      allocator, device);
     if (result == VK_SUCCESS)

@@ -10,7 +10,7 @@ use_lavapipe 256
 lavapipe=$VK_DRIVER_FILES
 
 # Functions of Vulkan that the program still takes from the loader must be those that cannot fail.
-readonly cannot_fail='^vk(Cmd[A-Za-z0-9]*|Destroy[A-Za-z]*|GetDeviceQueue|GetBufferMemoryRequirements|GetBufferDeviceAddress|UpdateDescriptorSets|GetPhysicalDevice(Features2|MemoryProperties2?|Properties2?|QueueFamilyProperties))$'
+readonly cannot_fail='^vk(Cmd[A-Za-z0-9]*|Destroy[A-Za-z]*|GetDeviceQueue|GetBufferMemoryRequirements|GetBufferDeviceAddress|UpdateDescriptorSets|GetPhysicalDevice(Features2|MemoryProperties2?|Properties2?|QueueFamilyProperties2?))$'
 if command -v nm >/dev/null; then
     missed=$(nm -D --undefined-only "$program" | awk '{ print $2 }' | grep '^vk' |
         grep -vE "$cannot_fail" || true)
