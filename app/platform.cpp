@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -178,6 +179,19 @@ std::string built_in_model() {
         looked += (looked.empty() ? "" : ", ") + plain.string();
     }
     fail(Fault::bad_file, "The built-in model is not found (looked in %s).", looked.c_str());
+}
+
+bool has_render_node() {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/dri", error))
+        if (entry.path().filename().string().starts_with("renderD"))
+            return true;
+    return std::filesystem::exists("/dev/nvidiactl", error);
+}
+
+void give_way() {
+    // On Linux a thread has a nice value of its own, which those that it starts inherit.
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 10);
 }
 
 std::string system_error(int number) {

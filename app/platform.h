@@ -50,6 +50,12 @@ private:
 // source tree that it was built from. Throws bad_file when it is in none of them.
 std::string built_in_model();
 
+// Whether there is a GPU that draws: a node of the kernel's.
+bool has_render_node();
+
+// The calling thread, and threads that it starts from now on, run when nothing else wants to.
+void give_way();
+
 std::string system_error(int number);  // "No space left on device"
 int process_id();
 // Bytes of memory that the process has had at most; 0 when the system does not say.

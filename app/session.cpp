@@ -29,11 +29,8 @@ std::unique_ptr<Device> open_device(const SessionOptions& options) {
     auto device = std::make_unique<Device>(options.device);
     if (options.trace)
         device->set_trace(options.trace);
-    const DeviceInfo& info = device->info();
-    if (info.type == "cpu")
-        tell(options.tell, "running on the CPU through the software Vulkan driver " + info.driver + ".");
-    else
-        tell(options.detail, "running on " + info.name + " (" + info.driver + ").");
+    if (options.on_device)
+        options.on_device(device->info());
     return device;
 }
 

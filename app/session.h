@@ -24,6 +24,7 @@ struct SessionOptions {
     bool tokenizer = true;
     std::shared_ptr<Trace> trace;  // null = none
     std::string longer;  // how a user sets the context's length, for messages: " (--ctx)"
+    std::function<void(const DeviceInfo& device)> on_device;  // told which one it is; may be empty
     // Told what a user should know, and what only one who asks for it should; sentences. May be empty.
     std::function<void(const std::string& text)> tell, detail;
     // Asked, if it is there, with the files' headers read and nothing else; throws what it finds wrong.
@@ -50,7 +51,7 @@ DataType main_type(const Checkpoint& checkpoint);
 Tokenizer tokenizer_of(const Checkpoint& checkpoint);
 
 // Opens the checkpoint and its tokenizer (before the device: what is wrong with a file shows at
-// once), adds up the memory, then loads. Tells when the device is the CPU.
+// once), adds up the memory, then loads.
 // Throws what Checkpoint, Tokenizer, Device and Model throw, out_of_memory when the sum does not
 // fit (with the longest context that would), cancelled when the progress says so.
 Session open_session(const SessionOptions& options);

@@ -19,6 +19,8 @@ has_tool() {  # tool, version
     [[ -n "$version" && "$(printf '%s\n' "$2" "$version" | sort -V | head -n 1)" == "$2" ]]
 }
 
+has_qt() { pkg-config --exists 'Qt6Quick >= 6.4' 'Qt6QuickControls2 >= 6.4' sqlite3; }
+
 # Says what is not here; true where that is nothing.
 everything_is_here() {
     local absent=() tool header
@@ -46,6 +48,10 @@ everything_is_here() {
         done
         has_header imgui.h || has_header imgui/imgui.h || absent+=(imgui.h)
     fi
+    if [[ -n "$desktop" ]]; then
+        has_qt || absent+=("Qt 6 with Quick")
+        has_header sqlite3.h || absent+=(sqlite3.h)
+    fi
     ((${#absent[@]} == 0)) || say "not found here: ${absent[*]}"
     ((${#absent[@]} == 0))
 }
@@ -55,6 +61,7 @@ arguments_elsewhere() {
     [[ -z "${VULKAN_SDK:-}" ]] ||
         printf '%s\n' "-DOLIVINE_TOOLCHAIN=$VULKAN_SDK" "-DCMAKE_PREFIX_PATH=$VULKAN_SDK"
     ! has_header $catch2_header || echo -DOLIVINE_TESTS=ON
+    ! has_qt || echo -DOLIVINE_DESKTOP=ON
 }
 
 name_packages() {
@@ -65,16 +72,19 @@ olivine: packages are installed on Debian 12 and newer only. Elsewhere, install 
     ${shader_packages[*]}
     mesa-vulkan-drivers; for the tests: catch2 ${test_packages[*]}
     ${fuzz_packages[*]}
+    for the window: ${desktop_packages[*]}
   Fedora:
     gcc-c++ cmake ninja-build ccache pkgconf-pkg-config vulkan-headers vulkan-loader-devel glslang
     glslc spirv-tools VulkanMemoryAllocator-devel sentencepiece-devel stb_image-devel json-devel
     cli11-devel libedit-devel zlib-devel mesa-vulkan-drivers; for the tests: catch-devel
     libtsan vulkan-validation-layers python3-numpy glfw-devel imgui-devel glm-devel clang compiler-rt
+    for the window: qt6-qtbase-devel qt6-qtdeclarative-devel qt6-qtsvg qt6-qtwayland sqlite-devel
   Arch:
     gcc cmake ninja ccache pkgconf vulkan-headers vulkan-icd-loader glslang shaderc spirv-tools
     vulkan-memory-allocator sentencepiece stb nlohmann-json cli11 libedit zlib and the GPU's driver
     (vulkan-radeon, vulkan-intel, nvidia-utils; vulkan-swrast without a GPU); for the tests: catch2
     vulkan-validation-layers python-numpy glfw imgui glm clang compiler-rt
+    for the window: qt6-base qt6-declarative qt6-svg qt6-wayland sqlite
   Vulkan's headers must be 1.4.$headers_minimum or newer and glslang $glslang_minimum or newer.
   Where the packages are older: the LunarG Vulkan SDK, with VULKAN_SDK set by its setup-env.sh.
 END

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sets a machine up to build Olivine, and does nothing where all is there already.
 #
-#   cmake/setup.sh [--tests] [--mesa26] [--software] [--fuzz]
+#   cmake/setup.sh [--desktop] [--tests] [--mesa26] [--software] [--fuzz]
 #   cmake/setup.sh --has-gpu
 #
-#   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy, and what the
-#                sample game is made with)
+#   --desktop    also what the window is made with (Qt 6, SQLite, the colours of code)
+#   --tests      also what only the tests need (Catch2, validation layers, SwiftShader, numpy, what the
+#                sample game is made with, and a display that no screen shows)
 #   --mesa26     also a Debian 13 root folder with Mesa 26.1's software driver (needs root)
 #   --software   also the software Vulkan driver, on a machine that has a GPU with a driver
 #   --fuzz       also what only the fuzz targets need (clang with its run-time libraries)
@@ -28,12 +29,20 @@ readonly swiftshader="$cache/swiftshader"
 # headers come from the toolchain folder.
 readonly build_packages=(g++ cmake ninja-build ccache pkg-config libvulkan-dev libvulkan1
     libsentencepiece-dev libstb-dev nlohmann-json3-dev libcli11-dev libedit-dev zlib1g-dev)
+# What olivine-chat needs besides: to build, and the parts of Qt that it loads as it runs.
+readonly desktop_packages=(qt6-base-dev qt6-declarative-dev libsqlite3-dev libjs-highlight.js
+    qml6-module-qtquick qml6-module-qtquick-controls qml6-module-qtquick-dialogs
+    qml6-module-qtquick-layouts qml6-module-qtquick-templates qml6-module-qtquick-window
+    qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript
+    qml6-module-qt-labs-folderlistmodel libqt6svg6 qt6-image-formats-plugins qt6-wayland
+    fonts-dejavu-core)
 # Shader compilers and headers: installed on Debian 13, unpacked into the toolchain folder on 12.
 readonly shader_packages=(glslang-tools glslc spirv-tools libvulkan-memory-allocator-dev)
 readonly toolchain_packages=("${shader_packages[@]}" libshaderc1 libvulkan-dev
     libc6 libstdc++6 libgcc-s1)
 readonly test_packages=(vulkan-validationlayers python3-numpy
-    libglfw3-dev libimgui-dev libglm-dev)  # for app/embed/sample
+    libglfw3-dev libimgui-dev libglm-dev  # for app/embed/sample
+    xvfb openbox xdotool desktop-file-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji)
 readonly fuzz_packages=(clang libclang-rt-dev)
 # Newer on Debian 12 from its backports: Catch2 3 (12 has 2.13) and lavapipe 25.0 (22.3 reports
 # 2 GiB of memory, whatever the machine has).
@@ -320,6 +329,7 @@ wants_software_driver() {
 
 set_up_debian() {
     local wanted=("${build_packages[@]}") newer=() missing=()
+    [[ -z "$desktop" ]] || wanted+=("${desktop_packages[@]}")
     [[ -z "$tests" ]] || wanted+=("${test_packages[@]}")
     [[ -z "$fuzz" ]] || wanted+=("${fuzz_packages[@]}")
     [[ -z "$mesa26" ]] || ! can_be_root || wanted+=(debootstrap)
@@ -347,6 +357,7 @@ set_up_debian() {
         echo "-DOLIVINE_TOOLCHAIN=$toolchain"
     fi
     ! installed_at_least catch2 $catch2_minimum || echo -DOLIVINE_TESTS=ON
+    [[ -n "$(missing_of "${desktop_packages[@]}")" ]] || echo -DOLIVINE_DESKTOP=ON
     [[ -z "$tests" ]] || set_up_swiftshader
     [[ -z "$mesa26" ]] || set_up_debian13_root
 }
@@ -383,10 +394,11 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=cmake/debian13_root.sh
 . "$here/debian13_root.sh"
 
-tests="" software="" mesa26="" fuzz=""
+tests="" desktop="" software="" mesa26="" fuzz=""
 for argument in "$@"; do
     case "$argument" in
     --tests) tests=yes ;;
+    --desktop) desktop=yes ;;
     --software) software=yes ;;
     --fuzz) fuzz=yes ;;
     --mesa26) mesa26=yes ;;
@@ -394,7 +406,7 @@ for argument in "$@"; do
         has_gpu && has_hardware_icd
         exit
         ;;
-    *) fail "setup.sh has no option '$argument' (it has --tests, --mesa26, --software and --fuzz)." ;;
+    *) fail "setup.sh has no option '$argument' (it has --desktop, --tests, --mesa26, --software and --fuzz)." ;;
     esac
 done
 

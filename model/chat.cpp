@@ -1,6 +1,7 @@
 #include "model/chat.h"
 
 #include <algorithm>
+#include <iterator>
 #include <ranges>
 #include <utility>
 
@@ -141,8 +142,11 @@ std::vector<AttachedPicture> Chat::encode(std::span<const Picture> pictures,
 
 void Chat::attach(std::span<const Picture> pictures, std::span<const std::string> names,
                   const EncodeOptions& options) {
-    for (AttachedPicture& picture : encode(pictures, names, options))
-        attached_.push_back(std::move(picture));
+    attach(encode(pictures, names, options));
+}
+
+void Chat::attach(std::vector<AttachedPicture> pictures) {
+    std::ranges::move(pictures, std::back_inserter(attached_));
 }
 
 void Chat::attach(const DevicePicture& picture, const std::string& name, const EncodeOptions& options) {

@@ -58,6 +58,8 @@ public:
     std::vector<AttachedPicture> encode(std::span<const Picture> pictures,
                                         std::span<const std::string> names,
                                         const EncodeOptions& options = {}) const;
+    // What encode() has made.
+    void attach(std::vector<AttachedPicture> pictures);
     // What is attached and not yet asked about.
     const std::vector<AttachedPicture>& attached() const { return attached_; }
     void detach() { attached_.clear(); }

@@ -17,7 +17,7 @@ readonly build_fuzz="$root/build-fuzz"
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}  # unset in some services
 readonly cache="${XDG_CACHE_HOME:-$HOME/.cache}/olivine"
 
-setup=(--tests) only=() filter=()
+setup=(--tests --desktop) only=() filter=()
 while (($#)); do
     case "$1" in
     --software) setup+=(--software) ;;
@@ -43,6 +43,10 @@ set_up_and_build() {
     "$root/cmake/build.sh" "$build" olivine olivine_tests olivine_pipelines olivine_microbench \
         olivine_shared olivine_static olivine_embed_tests olivine_embed_c99 olivine_embed_static \
         olivine_executor_tests -- "${arguments[@]}" || return
+    if wants desktop; then
+        "$root/cmake/build.sh" "$build" olivine_chat olivine_desktop_tests olivine_desktop_remote -- \
+            "${arguments[@]}" || return
+    fi
     if wants sanitizers || wants faults || wants embed; then
         "$root/cmake/build.sh" "$build_asan" olivine_tests olivine_faults olivine_embed_tests -- \
             "${arguments[@]}" -DOLIVINE_SANITIZE=ON || return

@@ -57,6 +57,12 @@ SessionOptions session_options(const Flags& flags, const TraceFile* trace) {
     options.tell = [](const std::string& text) { note(text); };
     if (flags.verbose)
         options.detail = options.tell;
+    options.on_device = [verbose = flags.verbose](const DeviceInfo& device) {
+        if (device.type == "cpu")
+            note("running on the CPU through the software Vulkan driver " + device.driver + ".");
+        else if (verbose)
+            note("running on " + device.name + " (" + device.driver + ").");
+    };
     options.progress = loading;
     if (options.pictures)
         options.accept = [&flags](const Checkpoint& checkpoint) {
