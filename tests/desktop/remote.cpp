@@ -5,6 +5,7 @@
 //
 //   {"do": "eval", "js": "App.modelState"}        the value, in the context of Main.qml
 //   {"do": "click", "name": "send", "at": -1}     the visible item of that objectName; at: of several
+//   {"do": "hover", "name": "message", "at": 0}
 //   {"do": "type", "text": "…"}                   through the input method
 //   {"do": "key", "keys": "Ctrl+R"}
 //   {"do": "drop", "files": ["…"]}                on the middle of the window
@@ -12,7 +13,8 @@
 //   {"do": "clip", "text": "…"} or {"do": "clip", "picture": "…"}
 //   {"do": "shot", "file": "….png"}
 //   {"do": "frames"}                              ms that the thread of the window was held, since the
-//                                                 last time: {"held": [...], "frames": [...]}
+//                                                 last time: {"held": [...], "frames": [...], "slow": ["…"]},
+//                                                 the last being events that took more than 30 ms
 //   {"do": "unnamed"}                             controls that a screen reader has no name for
 //   {"do": "lose", "for_good": false}             the device, with the next submission; for_good: the next ones too
 //   {"do": "size", "width": 800, "height": 600}
@@ -36,6 +38,7 @@
 #include <QQmlExpression>
 #include <QQuickItem>
 #include <QTest>
+#include <QThread>
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -92,6 +95,28 @@ private:
     std::thread thread_;
 };
 
+// Knows which events took long.
+class Program : public QGuiApplication {
+public:
+    using QGuiApplication::QGuiApplication;
+    bool notify(QObject* receiver, QEvent* event) override {
+        const Clock::time_point start = Clock::now();
+        const QByteArray name = receiver->metaObject()->className();
+        const int type = event->type();
+        ++depth_;
+        const bool result = QGuiApplication::notify(receiver, event);
+        if (--depth_ == 0 && ms_since(start) > kSlowMs && QThread::currentThread() == thread())
+            slow_ << QString("%1, event %2: %3 ms").arg(name).arg(type).arg(ms_since(start), 0, 'f', 0);
+        return result;
+    }
+    QStringList take_slow() { return std::exchange(slow_, {}); }
+
+private:
+    static constexpr double kSlowMs = 30;
+    thread_local static inline int depth_ = 0;
+    QStringList slow_;
+};
+
 QJsonArray numbers(const std::vector<double>& values) {
     QJsonArray all;
     for (const double value : values)
@@ -99,7 +124,6 @@ QJsonArray numbers(const std::vector<double>& values) {
     return all;
 }
 
-// What the mouse brings out, such as the buttons of a message, counts as visible.
 void find_items(QQuickItem* below, const QString& name, QList<QQuickItem*>& found) {
     if (below->objectName() == name && below->isVisible() && below->width() > 0 && below->height() > 0)
         found.append(below);
@@ -138,6 +162,13 @@ public:
             return eval(order["js"].toString());
         if (what == "click")
             return click(order["name"].toString(), order["at"].toInt(-1));
+        if (what == "hover") {
+            QQuickItem* there = item(order["name"].toString(), order["at"].toInt(-1));
+            if (there)
+                QTest::mouseMove(window_.quick_window(),
+                                 there->mapToScene({there->width() / 2, there->height() / 2}).toPoint());
+            return {{"ok", there != nullptr}};
+        }
         if (what == "type")
             return type(order["text"].toString());
         if (what == "key")
@@ -156,7 +187,10 @@ public:
                 const std::lock_guard lock(mutex_);
                 frames = std::exchange(frames_, {});
             }
-            return {{"ok", true}, {"held", numbers(heartbeat_.take())}, {"frames", numbers(frames)}};
+            return {{"ok", true},
+                    {"held", numbers(heartbeat_.take())},
+                    {"frames", numbers(frames)},
+                    {"slow", QJsonArray::fromStringList(static_cast<Program*>(qApp)->take_slow())}};
         }
         if (what == "unnamed") {
             QStringList found;
@@ -285,7 +319,7 @@ private:
 int run(int argc, char** argv) {
     platform::start();
     choose_renderer();
-    QGuiApplication program(argc, argv);
+    Program program(argc, argv);
     QGuiApplication::setApplicationName("olivine-chat");
     const QStringList arguments = QCoreApplication::arguments();
     Options options;

@@ -1,9 +1,9 @@
-// A conversation in the list, or a place where a text was found.
+// A conversation in the list, or a place where a text was found. There may be thousands, so that what only
+// the mouse or the keyboard bring out is made then.
 import QtQuick
-import QtQuick.Controls.Basic
 import Olivine
 
-ItemDelegate {
+Rectangle {
     id: entry
     required property int index
     required property var conversationId
@@ -20,100 +20,102 @@ ItemDelegate {
     }
 
     readonly property bool current: conversationId === App.conversation.id
-    implicitHeight: excerpt === "" ? Theme.control : Theme.control * 1.5
-    padding: 0
-    leftPadding: Theme.spacing
-    rightPadding: Theme.spacing * 0.5
-    focusPolicy: Qt.NoFocus
+    readonly property bool found: excerpt !== ""
+    implicitHeight: found ? Theme.control * 1.5 : Theme.control
+    radius: Theme.radius * 0.7
+    color: current ? Theme.raised : hover.hovered ? Theme.hover : "transparent"
+    border.width: focused ? 2 : 0
+    border.color: Theme.accent
     Accessible.role: Accessible.ListItem
     Accessible.name: title
     Accessible.description: excerpt
     Accessible.onPressAction: opened()
-    onClicked: opened()
-    onDoubleClicked: rename()
 
-    background: Rectangle {
-        radius: Theme.radius * 0.7
-        color: entry.current ? Theme.raised : entry.hovered ? Theme.hover : "transparent"
-        border.width: entry.focused ? 2 : 0
-        border.color: Theme.accent
+    HoverHandler { id: hover }
+    TapHandler {
+        onTapped: entry.opened()
+        onDoubleTapped: entry.rename()
     }
-    contentItem: Item {
-        Column {
-            anchors.verticalCenter: parent.verticalCenter
-            width: parent.width - (more.visible ? more.width : 0) - (dot.visible ? dot.width + Theme.spacing : 0)
-            Text {
-                width: parent.width
-                text: entry.title
-                textFormat: Text.PlainText
-                elide: Text.ElideRight
-                color: Theme.text
-                font.pixelSize: Theme.fontSize * 0.93
-                font.weight: entry.current ? Font.DemiBold : Font.Normal
+    Text {
+        x: Theme.spacing
+        y: entry.found ? Theme.spacing * 0.75 : (parent.height - height) / 2
+        width: parent.width - x - tools.width - Theme.spacing * 0.5
+        text: entry.title
+        textFormat: Text.PlainText
+        elide: Text.ElideRight
+        color: Theme.text
+        font.pixelSize: Theme.fontSize * 0.93
+        font.weight: entry.current ? Font.DemiBold : Font.Normal
+    }
+    Loader {
+        active: entry.found
+        x: Theme.spacing
+        y: parent.height - Theme.spacing * 0.75 - height
+        sourceComponent: Text {
+            width: entry.width - 2 * Theme.spacing - tools.width
+            text: entry.excerpt
+            textFormat: Text.StyledText
+            elide: Text.ElideRight
+            maximumLineCount: 1
+            color: Theme.muted
+            font.pixelSize: Theme.small
+        }
+    }
+    Loader {
+        id: tools
+        active: entry.busy || hover.hovered || entry.current || entry.focused
+        width: active ? Theme.control * (entry.busy ? 1.2 : 0.9) : 0
+        anchors { right: parent.right; verticalCenter: parent.verticalCenter }
+        sourceComponent: Row {
+            layoutDirection: Qt.RightToLeft
+            spacing: Theme.spacing * 0.5
+            IconButton {
+                id: more
+                name: qsTr("What to do with “%1”").arg(entry.title)
+                symbol: "more"
+                size: Theme.control * 0.8
+                focusPolicy: Qt.NoFocus
+                onClicked: {
+                    menu.active = true
+                    menu.item.popup(more, 0, more.height)
+                }
             }
-            Text {
-                width: parent.width
-                visible: entry.excerpt !== ""
-                text: entry.excerpt
-                textFormat: Text.StyledText
-                elide: Text.ElideRight
-                maximumLineCount: 1
-                color: Theme.muted
-                font.pixelSize: Theme.small
+            Rectangle {
+                visible: entry.busy
+                width: 8 * Theme.zoom
+                height: width
+                radius: width / 2
+                color: Theme.accent
+                anchors.verticalCenter: parent.verticalCenter
             }
         }
-        Rectangle {
-            id: dot
-            visible: entry.busy
-            width: 8 * Theme.zoom
-            height: width
-            radius: width / 2
-            color: Theme.accent
-            anchors.verticalCenter: parent.verticalCenter
-            anchors.right: more.left
-            anchors.rightMargin: Theme.spacing * 0.5
-        }
-        IconButton {
-            id: more
-            name: qsTr("What to do with “%1”").arg(entry.title)
-            symbol: "more"
-            size: Theme.control * 0.8
-            focusPolicy: Qt.NoFocus
-            visible: entry.hovered || entry.current || entry.focused
-            anchors.right: parent.right
-            anchors.verticalCenter: parent.verticalCenter
-            onClicked: {
-                menu.active = true
-                menu.item.popup(0, height)
+    }
+    Loader {
+        id: menu
+        active: false
+        sourceComponent: StyledMenu {
+            StyledMenuItem {
+                text: qsTr("Rename")
+                keys: "F2"
+                symbol: "edit"
+                onTriggered: entry.rename()
             }
-        }
-        Loader {
-            id: menu
-            active: false
-            sourceComponent: StyledMenu {
-                StyledMenuItem {
-                    text: qsTr("Rename")
-                    keys: "F2"
-                    symbol: "edit"
-                    onTriggered: entry.rename()
-                }
-                StyledMenuItem {
-                    text: qsTr("Export as Markdown…")
-                    symbol: "export"
-                    onTriggered: entry.export_wanted("md")
-                }
-                StyledMenuItem {
-                    text: qsTr("Export as JSON…")
-                    symbol: "export"
-                    onTriggered: entry.export_wanted("json")
-                }
-                StyledMenuItem {
-                    text: qsTr("Remove")
-                    keys: "Del"
-                    symbol: "trash"
-                    dangerous: true
-                    onTriggered: App.conversations.remove(entry.conversationId)
-                }
+            StyledMenuItem {
+                text: qsTr("Export as Markdown…")
+                symbol: "export"
+                onTriggered: entry.export_wanted("md")
+            }
+            StyledMenuItem {
+                text: qsTr("Export as JSON…")
+                symbol: "export"
+                onTriggered: entry.export_wanted("json")
+            }
+            StyledMenuItem {
+                text: qsTr("Remove")
+                keys: "Del"
+                symbol: "trash"
+                dangerous: true
+                onTriggered: App.conversations.remove(entry.conversationId)
             }
         }
     }

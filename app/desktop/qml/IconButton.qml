@@ -35,8 +35,7 @@ Button {
         border.width: button.visualFocus ? 2 : 0
         border.color: button.prominent ? Theme.text : Theme.accent
     }
-    Hint {
-        text: button.hint ? button.name + "  " + button.hint : button.name
-        visible: button.hovered && !button.down
-    }
+    ToolTip.text: hint ? name + "  " + hint : name
+    ToolTip.visible: hovered && !down
+    ToolTip.delay: 600
 }

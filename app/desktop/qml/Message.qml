@@ -6,6 +6,7 @@ import Olivine
 
 Item {
     id: message
+    objectName: "message"
     required property int index
     required property var messageId
     required property bool fromUser
@@ -22,7 +23,11 @@ Item {
     required property bool running
     required property bool last
     property bool editing: false
+    property bool reached: false  // with the keyboard
     readonly property bool busy: App.conversation.answering || App.conversation.sending
+    // While it is not laid out: letters are about half as wide as high.
+    readonly property real guessed_height: Theme.fontSize * 1.5
+        * Math.ceil(Math.min(body.length, lengthy ? 1500 : 20000) / Math.max(20, column.width / (0.5 * Theme.fontSize)))
     readonly property bool lengthy: fromUser && body.length > 3000
     property bool whole: false
     // Longer ones are only copied: nobody reads them, and laying them out takes seconds.
@@ -30,6 +35,8 @@ Item {
     signal picture_opened(url picture)
 
     implicitHeight: column.height + Theme.spacing * 1.5
+    activeFocusOnTab: true
+    onActiveFocusChanged: if (activeFocus) reached = true
     Accessible.role: Accessible.ListItem
     Accessible.name: (fromUser ? qsTr("You said: ") : qsTr("%1 said: ").arg(modelName || qsTr("The model"))) + body.slice(0, 1000)
 
@@ -45,29 +52,38 @@ Item {
         x: Math.round((parent.width - width) / 2)
         spacing: Theme.spacing * 0.75
 
-        Flow {  // pictures
-            visible: message.pictures.length > 0
-            spacing: Theme.spacing
+        Loader {
+            active: message.pictures.length > 0
+            visible: active
             width: parent.width
-            layoutDirection: message.fromUser ? Qt.RightToLeft : Qt.LeftToRight
-            Repeater {
-                model: message.pictures
-                Thumbnail {
-                    required property var modelData
-                    source: modelData.url
-                    name: modelData.name
-                    size: 132 * Theme.zoom
-                    progress: message.encoding
-                    onClicked: message.picture_opened(modelData.url)
+            sourceComponent: Flow {
+                spacing: Theme.spacing
+                layoutDirection: message.fromUser ? Qt.RightToLeft : Qt.LeftToRight
+                Repeater {
+                    model: message.pictures
+                    Thumbnail {
+                        required property var modelData
+                        source: modelData.url
+                        name: modelData.name
+                        size: 132 * Theme.zoom
+                        progress: message.encoding
+                        onClicked: message.picture_opened(modelData.url)
+                    }
                 }
             }
         }
 
-        Loader {  // the text
-            active: !message.editing && (message.body !== "" || !message.fromUser)
-            visible: active
+        Item {  // the text, made over some frames, so that a leap through a long conversation is none
+            visible: text.active
             width: parent.width
-            sourceComponent: message.fromUser ? bubble : answer
+            height: text.item ? text.item.implicitHeight : message.guessed_height
+            Loader {
+                id: text
+                active: !message.editing && (message.body !== "" || !message.fromUser)
+                asynchronous: !message.last
+                width: parent.width
+                sourceComponent: message.fromUser ? bubble : answer
+            }
         }
 
         Loader {
@@ -77,15 +93,60 @@ Item {
             sourceComponent: editor
         }
 
-        Rectangle {  // why it failed
-            visible: message.error !== ""
+        Loader {
+            active: message.error !== ""
+            visible: active
             width: parent.width
-            height: problem.height + 2 * Theme.spacing
+            sourceComponent: problem
+        }
+
+        Item {  // what can be done, made when somebody may want it: most messages only pass by
+            width: parent.width
+            height: Theme.control * 0.85
+            Loader {
+                anchors.left: message.fromUser ? undefined : parent.left
+                anchors.right: message.fromUser ? parent.right : undefined
+                height: parent.height
+                active: !message.running && !message.editing && (hover.hovered || message.last || message.reached)
+                sourceComponent: actions
+            }
+            Loader {
+                active: message.running
+                height: parent.height
+                sourceComponent: Item {
+                    Waiting {
+                        anchors.verticalCenter: parent.verticalCenter
+                        text: message.encoding >= 0 ? qsTr("Looking at the picture… %1 %").arg(Math.round(100 * message.encoding))
+                            : message.body !== "" ? message.speed
+                            : App.modelState === "loading" ? qsTr("Loading the model…") : qsTr("Reading…")
+                    }
+                }
+            }
+        }
+    }
+    Rectangle {  // where the keyboard is
+        visible: message.activeFocus
+        x: column.x - Theme.spacing
+        width: 3 * Theme.zoom
+        height: column.height
+        radius: width / 2
+        color: Theme.accent
+    }
+
+    Component {
+        id: actions
+        MessageActions { subject: message }
+    }
+
+    Component {
+        id: problem
+        Rectangle {  // why it failed
+            implicitHeight: why.height + 2 * Theme.spacing
             radius: Theme.radius
             color: "transparent"
             border.color: Theme.danger
             RowLayout {
-                id: problem
+                id: why
                 x: Theme.spacing
                 y: Theme.spacing
                 width: parent.width - 2 * Theme.spacing
@@ -115,115 +176,6 @@ Item {
                     enabled: !message.busy
                     onClicked: App.conversation.regenerate(message.index)
                 }
-            }
-        }
-
-        Item {  // what can be done
-            width: parent.width
-            height: Theme.control * 0.85
-            RowLayout {
-                id: actions
-                anchors.left: message.fromUser ? undefined : parent.left
-                anchors.right: message.fromUser ? parent.right : undefined
-                height: parent.height
-                spacing: 0
-                visible: !message.running && !message.editing
-                opacity: hover.hovered || message.last || focused ? 1 : 0
-                readonly property bool focused: {
-                    for (let i = 0; i < children.length; ++i)
-                        if (children[i].activeFocus)
-                            return true
-                    return false
-                }
-                readonly property real size: Theme.control * 0.85
-                IconButton {
-                    objectName: "previousSibling"
-                    visible: message.siblings > 1
-                    name: qsTr("Previous version")
-                    symbol: "left"
-                    size: actions.size
-                    enabled: message.sibling > 1 && !message.busy
-                    onClicked: App.conversation.show_sibling(message.index, -1)
-                }
-                Text {
-                    objectName: "siblings"
-                    visible: message.siblings > 1
-                    text: message.sibling + "/" + message.siblings
-                    color: Theme.muted
-                    font.pixelSize: Theme.small
-                    Accessible.name: qsTr("Version %1 of %2").arg(message.sibling).arg(message.siblings)
-                }
-                IconButton {
-                    objectName: "nextSibling"
-                    visible: message.siblings > 1
-                    name: qsTr("Next version")
-                    symbol: "right"
-                    size: actions.size
-                    enabled: message.sibling < message.siblings && !message.busy
-                    onClicked: App.conversation.show_sibling(message.index, 1)
-                }
-                IconButton {
-                    objectName: "copyMessage"
-                    name: copied.running ? qsTr("Copied") : qsTr("Copy")
-                    symbol: copied.running ? "check" : "copy"
-                    size: actions.size
-                    onClicked: {
-                        App.conversation.copy(message.body)
-                        copied.restart()
-                    }
-                    Timer { id: copied; interval: 2000 }
-                }
-                IconButton {
-                    objectName: "editMessage"
-                    name: qsTr("Edit")
-                    symbol: "edit"
-                    size: actions.size
-                    enabled: !message.busy && !message.huge
-                    onClicked: message.edit()
-                }
-                IconButton {
-                    objectName: "regenerate"
-                    visible: !message.fromUser
-                    name: qsTr("Another answer")
-                    hint: message.last ? "Ctrl+R" : ""
-                    symbol: "again"
-                    size: actions.size
-                    enabled: !message.busy
-                    onClicked: App.conversation.regenerate(message.index)
-                }
-                IconButton {
-                    objectName: "goOn"
-                    visible: message.last && message.progress !== "failed"
-                    name: message.fromUser ? qsTr("Answer this") : qsTr("Go on")
-                    symbol: "play"
-                    size: actions.size
-                    enabled: !message.busy
-                    onClicked: App.conversation.go_on()
-                }
-                IconButton {
-                    objectName: "removeTurn"
-                    name: qsTr("Remove this and what follows")
-                    symbol: "trash"
-                    size: actions.size
-                    enabled: !message.busy
-                    onClicked: App.conversation.remove_turn(message.index)
-                }
-                Text {
-                    visible: text !== ""
-                    text: message.fromUser ? "" : message.progress === "stopped" ? qsTr("stopped · ") + message.speed
-                        : message.progress === "cut" ? qsTr("cut by a limit · ") + message.speed
-                        : message.progress === "unfinished" ? qsTr("not finished") : message.speed
-                    color: Theme.muted
-                    font.pixelSize: Theme.small
-                    leftPadding: Theme.spacing
-                }
-            }
-            Waiting {
-                visible: message.running
-                anchors.verticalCenter: parent.verticalCenter
-                text: message.encoding >= 0 ? qsTr("Looking at the picture… %1 %").arg(Math.round(100 * message.encoding))
-                    : message.body !== "" ? message.speed
-                    : App.modelState === "loading" ? qsTr("Loading the model…") : qsTr("Reading…")
             }
         }
     }

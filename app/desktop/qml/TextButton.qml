@@ -35,8 +35,7 @@ Button {
         border.width: button.visualFocus ? 2 : 0
         border.color: button.prominent ? Theme.text : Theme.accent
     }
-    Hint {
-        text: button.hint
-        visible: button.hint !== "" && button.hovered && !button.down
-    }
+    ToolTip.text: hint
+    ToolTip.visible: hint !== "" && hovered && !down
+    ToolTip.delay: 600
 }

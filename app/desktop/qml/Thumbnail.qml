@@ -38,8 +38,7 @@ AbstractButton {
             anchors { left: parent.left; right: parent.right; bottom: parent.bottom; margins: Theme.spacing }
         }
     }
-    Hint {
-        text: thumbnail.name
-        visible: thumbnail.hovered && thumbnail.name !== ""
-    }
+    ToolTip.text: name
+    ToolTip.visible: hovered && name !== ""
+    ToolTip.delay: 600
 }
