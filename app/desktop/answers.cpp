@@ -27,8 +27,12 @@ Answers::Answers(Assistant& assistant, StoreThread& store) : assistant_(assistan
 
 void Answers::begin(const MessageRow& row, const AnswerRequest& request) {
     UnderWay& answer = under_way_[row.id];
-    answer.row = row;
+    answer.row = answer.before = row;
+    answer.row.state = State::unfinished;
+    answer.row.error.clear();
     answer.saved.start();
+    if (unsaved_.remove(row.id))
+        Q_EMIT unsaved_changed();
     assistant_.answer(request);
     Q_EMIT conversations_changed();
 }
@@ -36,6 +40,17 @@ void Answers::begin(const MessageRow& row, const AnswerRequest& request) {
 const Answers::UnderWay* Answers::find(qint64 message) const {
     const auto found = under_way_.find(message);
     return found == under_way_.end() ? nullptr : &*found;
+}
+
+const MessageRow* Answers::unsaved_row(qint64 message) const {
+    const auto found = unsaved_.find(message);
+    return found == unsaved_.end() ? nullptr : &*found;
+}
+
+void Answers::stop_all(qint64 conversation) {
+    for (const UnderWay& answer : std::as_const(under_way_))
+        if (answer.row.conversation == conversation)
+            stop(answer.row.id);
 }
 
 QList<qint64> Answers::conversations() const {
@@ -54,6 +69,7 @@ void Answers::grow(qint64 message, const QString& text, const AnswerStats& stats
     found->encoded = -1;
     if (found->saved.elapsed() >= kSaveMs) {
         found->saved.start();
+        found->row.token_ids.clear();  // they are of a shorter text
         // Only the end of an answer must reach the disk; a disk that is full is told of then.
         store_.ask(this, [row = found->row](Store& store) { store.update_message(row); }, [] {},
                    [](const QString&) {});
@@ -66,12 +82,18 @@ void Answers::end(qint64 message, const AnswerEnd& end) {
     if (found == under_way_.end())
         return;
     MessageRow& row = found->row;
-    row.state = end.state;
-    if (!end.text.isNull())
-        row.text = end.text;
-    row.token_ids = end.token_ids;
-    row.stats = end.stats;
-    row.model = end.model;
+    if (end.stats.drawn_tokens > 0 || found->before.text.isEmpty()) {
+        row.state = end.state;
+        if (!end.text.isNull())
+            row.text = end.text;
+        row.token_ids = end.token_ids;
+        row.stats = end.stats;
+        row.model = end.model;
+    } else {  // it did not go on
+        row = found->before;
+        if (end.state == State::failed || end.state == State::done)
+            row.state = end.state;
+    }
     row.error = end.problem.text;
     if (!end.problem.details.isEmpty())
         Q_EMIT problem(message, end.problem.details);
@@ -83,10 +105,16 @@ void Answers::end(qint64 message, const AnswerEnd& end) {
 // What is shown as done is on the disk.
 void Answers::save_ended(const MessageRow& row) {
     store_.ask(
-        this, [row](Store& store) { store.update_message(row); }, [this, row] { finish(row); },
+        this,
+        [row](Store& store) {
+            if (store.message(row.id))  // else it has been removed
+                store.update_message(row);
+        },
+        [this, row] { finish(row); },
         [this, row](const QString& sentence) {
+            if (!unsaved_.contains(row.id))
+                Q_EMIT remark(tr("The answer is not saved yet: %1").arg(sentence));
             keep_trying(row);
-            Q_EMIT remark(tr("The answer is not saved yet: %1").arg(sentence));
         });
 }
 
@@ -116,6 +144,8 @@ void Answers::keep_trying(const MessageRow& row) {
 void Answers::save_all() {
     for (const UnderWay& answer : std::as_const(under_way_))
         store_.run([row = answer.row](Store& store) { store.update_message(row); });
+    for (const MessageRow& row : std::as_const(unsaved_))
+        store_.run([row](Store& store) { store.update_message(row); });
 }
 
 }  // namespace olivine::desktop

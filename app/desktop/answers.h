@@ -17,7 +17,7 @@ class Answers : public QObject {
 
 public:
     struct UnderWay {
-        MessageRow row;
+        MessageRow row, before;  // before: as it was, where it goes on
         double encoded = -1;  // of its pictures, 0 to 1; -1: nothing to encode, or done
         QElapsedTimer saved;  // since the text was saved last
     };
@@ -28,10 +28,13 @@ public:
     // row: the stored, unfinished answer.
     void begin(const MessageRow& row, const AnswerRequest& request);
     void stop(qint64 message) { assistant_.stop(message); }
+    // Those of a conversation.
+    void stop_all(qint64 conversation);
     // Null unless it is under way.
     const UnderWay* find(qint64 message) const;
     QList<qint64> conversations() const;  // in which something is under way
     // Answers that have ended and that the disk does not take; they are tried again every few seconds.
+    const MessageRow* unsaved_row(qint64 message) const;
     int unsaved() const { return static_cast<int>(unsaved_.size()); }
     // Saves what there is of all of them, for the end of the program.
     void save_all();

@@ -1,7 +1,6 @@
 #include "app/desktop/application.h"
 
 #include <QClipboard>
-#include <QDesktopServices>
 #include <QDir>
 #include <QFileInfo>
 #include <QGuiApplication>
@@ -20,6 +19,13 @@ Application::Application(const Options& options)
       conversation_(answers_, store_, tray_),
       list_(answers_, store_) {
     connect(&assistant_, &Assistant::model_changed, this, &Application::model_changed);
+    connect(&assistant_, &Assistant::model_changed, this, [this] {
+        // One that could not be loaded is not tried again at the next start.
+        if (assistant_.model_state() == Assistant::ModelState::ready && !options_.model)
+            preferences_.set_model(assistant_.wanted().path, assistant_.wanted().context);
+    });
+    connect(&assistant_, &Assistant::load_failed, this,
+            [this](const Problem& problem) { Q_EMIT failed(problem.text, problem.details); });
     connect(&assistant_, &Assistant::progress_changed, this, &Application::progress_changed);
     connect(&assistant_, &Assistant::note, this, &Application::told);
     connect(&answers_, &Answers::remark, this, &Application::told);
@@ -36,6 +42,7 @@ Application::Application(const Options& options)
     connect(&list_, &ConversationList::told, this, &Application::told);
     connect(&list_, &ConversationList::imported, this, [this](qint64 id) { conversation_.open(id); });
     connect(&list_, &ConversationList::gone, this, [this](qint64 id) {
+        answers_.stop_all(id);
         if (conversation_.id() == id)
             conversation_.start_new();
     });
@@ -75,7 +82,8 @@ QString Application::model_state() const {
 
 QString Application::model_name() const {
     const QString path = assistant_.wanted().path;
-    return path.isEmpty() ? tr("Built-in model") : QFileInfo(path).fileName();
+    // Labels take a tag for one.
+    return path.isEmpty() ? tr("Built-in model") : QFileInfo(path).fileName().replace('<', u'‹');
 }
 
 QString Application::device() const {
@@ -92,12 +100,12 @@ QString Application::memory() const {
 }
 
 void Application::load_model(const QString& path, int context) {
-    preferences_.set_model(path, context);
+    options_.model.reset();  // the one of the command line is not the person's choice for the next start
     assistant_.load({path, context, options_.memory_budget, options_.device});
 }
 
-void Application::list_models() {
-    models_.list({preferences_.places(), context_wanted(), options_.memory_budget, options_.device});
+void Application::list_models(int context) {
+    models_.list({preferences_.places(), context, options_.memory_budget, options_.device, assistant_.facts().bytes});
 }
 
 void Application::add_places(const QList<QUrl>& urls) {
@@ -110,14 +118,14 @@ void Application::add_places(const QList<QUrl>& urls) {
             places.append(path);
     }
     preferences_.set_places(places);
-    list_models();
+    list_models(context_wanted());
 }
 
 void Application::remove_place(const QString& place) {
     QStringList places = preferences_.places();
     places.removeAll(place);
     preferences_.set_places(places);
-    list_models();
+    list_models(context_wanted());
 }
 
 void Application::take_files(const QList<QUrl>& urls) {
@@ -140,12 +148,6 @@ void Application::take_files(const QList<QUrl>& urls) {
 
 QString Application::clipboard_text() const {
     return QGuiApplication::clipboard()->text();
-}
-
-void Application::open_link(const QString& link) const {
-    const QUrl url(link);
-    if (QStringList{"http", "https", "mailto"}.contains(url.scheme()))
-        QDesktopServices::openUrl(url);
 }
 
 }  // namespace olivine::desktop

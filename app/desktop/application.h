@@ -83,12 +83,12 @@ public:
     // Files and folders for the list; what is no model is told of.
     Q_INVOKABLE void add_places(const QList<QUrl>& urls);
     Q_INVOKABLE void remove_place(const QString& place);
-    Q_INVOKABLE void list_models();
+    // With a context of so many tokens; 0: the default.
+    Q_INVOKABLE void list_models(int context);
     // What was dropped on the window or pasted: pictures to the tray, a model to be loaded, conversations
     // to be imported.
     Q_INVOKABLE void take_files(const QList<QUrl>& urls);
     Q_INVOKABLE QString clipboard_text() const;
-    Q_INVOKABLE void open_link(const QString& link) const;  // http, https, mailto
 
 Q_SIGNALS:
     void model_changed();

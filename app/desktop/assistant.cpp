@@ -59,6 +59,8 @@ void Assistant::cancel_load() {
     if (model_state_ != ModelState::loading)
         return;
     ++load_generation_;
+    for (const qint64 message : waiting_.keys())
+        give_up(message);
     model_state_ = ModelState::none;
     Q_EMIT model_changed();
 }
@@ -67,12 +69,15 @@ void Assistant::cancel_load() {
 bool Assistant::load_now(const ModelWanted& wanted, int generation) {
     Talker::Told told = this->told(0);
     told.loading = [this, generation](double progress) {
-        const std::lock_guard lock(mutex_);
-        spoken_.loaded = progress;
-        return generation == load_generation_ && !closing_;
+        {
+            const std::lock_guard lock(mutex_);
+            loaded_part_ = progress;
+        }
+        return generation == load_generation_ && !stopped();
     };
     try {
         talker_->load(wanted, told);
+        talker_has_ = wanted;
         post([this, generation, facts = talker_->facts()] {
             if (generation != load_generation_)
                 return;
@@ -82,13 +87,26 @@ bool Assistant::load_now(const ModelWanted& wanted, int generation) {
         });
         return true;
     } catch (const std::exception& error) {  // told to the person, who may choose another model
-        post([this, generation, problem = problem_of(error, {})] {
+        Problem problem = problem_of(error, {});
+        if (!wanted.path.isEmpty())
+            problem.details += "Model: " + wanted.path + "\n";
+        if (talker_->loaded()) {
+            const std::lock_guard lock(mutex_);
+            if (shared_wanted_ == wanted)
+                shared_wanted_ = talker_has_;
+        }
+        post([this, generation, problem, stays = talker_->loaded(), has = talker_has_, facts = talker_->facts()] {
             if (generation != load_generation_)
                 return;
-            model_state_ = ModelState::failed;
-            problem_ = problem;
-            if (!wanted_.path.isEmpty())
-                problem_.details += "Model: " + wanted_.path + "\n";
+            if (stays) {
+                wanted_ = has;
+                facts_ = facts;
+                model_state_ = ModelState::ready;
+                Q_EMIT load_failed(problem);
+            } else {
+                model_state_ = ModelState::failed;
+                problem_ = problem;
+            }
             Q_EMIT model_changed();
         });
         return false;
@@ -98,20 +116,31 @@ bool Assistant::load_now(const ModelWanted& wanted, int generation) {
 void Assistant::answer(const AnswerRequest& request) {
     ++pending_;
     timer_.start();
-    {
-        const std::lock_guard lock(mutex_);
-        stopped_.removeAll(request.message);
-    }
-    thread_.add([this, request] {
+    const int number = ++answers_;
+    waiting_.insert(request.message, number);
+    thread_.add([this, request, number] {
+        {
+            const std::lock_guard lock(mutex_);
+            if (given_up_.remove(number)) {
+                post([this] { end_pending(); });
+                return;
+            }
+            running_ = request.message;
+            stop_running_ = false;
+        }
         const AnswerEnd end = answer_now(request);
+        {
+            const std::lock_guard lock(mutex_);
+            running_ = 0;
+        }
         post([this, message = request.message, end, facts = talker_->facts()] {
+            waiting_.remove(message);
             tell_spoken();
             end_pending();
-            if (!facts.name.isEmpty() && model_state_ == ModelState::ready) {
+            if (model_state_ == ModelState::ready) {
                 facts_ = facts;
-                Q_EMIT model_changed();
-            } else if (facts.name.isEmpty() && model_state_ == ModelState::ready) {
-                model_state_ = ModelState::none;  // it went with its device
+                if (facts.name.isEmpty())
+                    model_state_ = ModelState::none;  // it went with its device
                 Q_EMIT model_changed();
             }
             Q_EMIT ended(message, end);
@@ -121,7 +150,7 @@ void Assistant::answer(const AnswerRequest& request) {
 
 Talker::Told Assistant::told(qint64 message) {
     Talker::Told told;
-    told.stopped = [this, message] { return stopped(message); };
+    told.stopped = [this] { return stopped(); };
     told.note = [this](const std::string& text) {
         // The command's notes go on behind its name; here they stand alone.
         QString sentence = QString::fromStdString(text);
@@ -130,31 +159,25 @@ Talker::Told Assistant::told(qint64 message) {
     };
     told.encoding = [this, message](double progress) {
         const std::lock_guard lock(mutex_);
-        spoken_.message = message;
-        spoken_.encoded = progress;
+        spoken_[message].encoded = progress;
     };
     told.said = [this, message](const std::string& text, const AnswerStats& so_far) {
         const std::lock_guard lock(mutex_);
-        spoken_.message = message;
-        spoken_.text += QString::fromStdString(text);
-        spoken_.stats = so_far;
+        Spoken& spoken = spoken_[message];
+        spoken.text += QString::fromStdString(text);
+        spoken.stats = so_far;
     };
     return told;
 }
 
 // On the thread.
 AnswerEnd Assistant::answer_now(const AnswerRequest& request) {
-    AnswerEnd end;
-    end.token_ids = request.turn.token_ids;
-    end.state = State::stopped;
-    if (stopped(request.message))
-        return end;
-    if (!talker_->loaded()) {
-        ModelWanted wanted;
-        {
-            const std::lock_guard lock(mutex_);
-            wanted = shared_wanted_;
-        }
+    ModelWanted wanted;
+    {
+        const std::lock_guard lock(mutex_);
+        wanted = shared_wanted_;
+    }
+    if (!talker_->loaded() || talker_has_ != wanted) {
         const int generation = load_generation_;
         post([this, generation] {
             if (generation != load_generation_)
@@ -164,24 +187,50 @@ AnswerEnd Assistant::answer_now(const AnswerRequest& request) {
             Q_EMIT model_changed();
         });
         if (!load_now(wanted, generation)) {
-            end.state = stopped(request.message) || closing_ ? State::stopped : State::failed;
-            end.problem = {tr("The model could not be loaded, so there is no answer."), {}};
+            AnswerEnd end;
+            end.token_ids = request.turn.token_ids;
+            end.state = stopped() || generation != load_generation_ ? State::stopped : State::failed;
+            if (end.state == State::failed)
+                end.problem = {tr("The model could not be loaded, so there is no answer."), {}};
             return end;
         }
     }
     return talker_->answer(request, told(request.message));
 }
 
-bool Assistant::stopped(qint64 message) {
-    if (closing_)
-        return true;
+bool Assistant::stopped() {
     const std::lock_guard lock(mutex_);
-    return stopped_.contains(message);
+    return closing_ || (running_ != 0 && stop_running_);
 }
 
 void Assistant::stop(qint64 message) {
-    const std::lock_guard lock(mutex_);
-    stopped_.append(message);
+    {
+        const std::lock_guard lock(mutex_);
+        if (running_ == message) {
+            stop_running_ = true;
+            return;
+        }
+    }
+    give_up(message);
+}
+
+// An answer that has not begun ends at once.
+void Assistant::give_up(qint64 message) {
+    const auto waiting = waiting_.find(message);
+    if (waiting == waiting_.end())
+        return;
+    {
+        const std::lock_guard lock(mutex_);
+        if (running_ == message) {  // it has, meanwhile
+            stop_running_ = true;
+            return;
+        }
+        given_up_.insert(*waiting);
+    }
+    waiting_.erase(waiting);
+    AnswerEnd end;
+    end.state = State::stopped;
+    post([this, message, end] { Q_EMIT ended(message, end); });
 }
 
 void Assistant::end_pending() {
@@ -190,19 +239,23 @@ void Assistant::end_pending() {
 }
 
 void Assistant::tell_spoken() {
-    Spoken spoken;
+    QHash<qint64, Spoken> spoken;
+    double loaded = -1;
     {
         const std::lock_guard lock(mutex_);
-        spoken = std::exchange(spoken_, {});
+        spoken.swap(spoken_);
+        loaded = std::exchange(loaded_part_, -1);
     }
-    if (spoken.loaded >= 0 && spoken.loaded != progress_) {
-        progress_ = spoken.loaded;
+    if (loaded >= 0 && loaded != progress_) {
+        progress_ = loaded;
         Q_EMIT progress_changed();
     }
-    if (spoken.encoded >= 0)
-        Q_EMIT encoding(spoken.message, spoken.encoded);
-    if (!spoken.text.isEmpty())
-        Q_EMIT said(spoken.message, spoken.text, spoken.stats);
+    for (auto each = spoken.cbegin(); each != spoken.cend(); ++each) {
+        if (each->encoded >= 0)
+            Q_EMIT encoding(each.key(), each->encoded);
+        if (!each->text.isEmpty())
+            Q_EMIT said(each.key(), each->text, each->stats);
+    }
 }
 
 }  // namespace olivine::desktop

@@ -5,7 +5,9 @@
 // the answer ends with what was said so far, and the next one loads the model again.
 #pragma once
 
+#include <QHash>
 #include <QObject>
+#include <QSet>
 #include <QTimer>
 #include <atomic>
 #include <functional>
@@ -30,6 +32,7 @@ public:
 
     // Loads in place of what is loaded.
     void load(const ModelWanted& wanted);
+    // With it end the answers that wait.
     void cancel_load();
     // Queued behind what runs. Loads what was wanted last where nothing is loaded.
     void answer(const AnswerRequest& request);
@@ -44,6 +47,7 @@ public:
 
 Q_SIGNALS:
     void model_changed();     // state, facts, problem
+    void load_failed(const olivine::desktop::Problem& problem);  // and the model from before stays
     void progress_changed();
     void encoding(qint64 message, double progress);  // of its pictures, 0 to 1; 1: done
     // Some more of the answer, at most so often as a screen is drawn anew.
@@ -54,15 +58,15 @@ Q_SIGNALS:
 
 private:
     struct Spoken {  // not yet told
-        qint64 message = 0;
         QString text;
         AnswerStats stats;
-        double encoded = -1, loaded = -1;
+        double encoded = -1;
     };
     void tell_spoken();
     void end_pending();
     void post(std::function<void()> on_this_thread);
-    bool stopped(qint64 message);
+    void give_up(qint64 message);
+    bool stopped();
     // On the thread:
     bool load_now(const ModelWanted& wanted, int generation);
     AnswerEnd answer_now(const AnswerRequest& request);
@@ -75,14 +79,20 @@ private:
     double progress_ = 0;
     QTimer timer_;
     int pending_ = 0;  // loads and answers that have not ended
+    int answers_ = 0;  // asked for so far: each has a number
+    QHash<qint64, int> waiting_;  // numbers of those that have not begun, by message
 
     std::mutex mutex_;
     ModelWanted shared_wanted_;
-    Spoken spoken_;
-    QList<qint64> stopped_;               // messages whose answers are to end
+    QHash<qint64, Spoken> spoken_;
+    double loaded_part_ = -1;
+    qint64 running_ = 0;      // message whose answer is under way
+    bool stop_running_ = false;
+    QSet<int> given_up_;      // answers, by their number, that are not to begin
     std::atomic<int> load_generation_ = 0;  // a load with another one is to end
     std::atomic<bool> closing_ = false;
     std::unique_ptr<Talker> talker_;  // the thread's
+    ModelWanted talker_has_;          // the thread's
     WorkThread thread_{"model"};      // the last: its work uses the others
 };
 

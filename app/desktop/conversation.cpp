@@ -197,7 +197,11 @@ void Conversation::open(qint64 id, qint64 message) {
         return;
     }
     leave();
-    const int opening = opening_;
+    load(id, message);
+}
+
+void Conversation::load(qint64 id, qint64 message) {
+    const int opening = ++opening_;
     loading_ = true;
     Q_EMIT opened();
     store_.ask(
@@ -237,6 +241,8 @@ void Conversation::take(Loaded loaded, qint64 message) {
     path_.clear();
     loading_ = sending_ = false;
     for (MessageRow& row : loaded.messages) {
+        if (const MessageRow* unsaved = answers_.unsaved_row(row.id))
+            row = *unsaved;
         children_[row.parent].append(row.id);
         rows_.insert(row.id, std::move(row));
     }
@@ -268,33 +274,39 @@ PastTurn Conversation::past_turn(const Row& question, const Row* answer) const {
     if (answer) {
         turn.answer = answer->text;
         turn.token_ids = answer->token_ids;
+        turn.model = answer->model;
     }
     return turn;
 }
 
-AnswerRequest Conversation::request_for(qint64 answer, bool go_on) const {
+// The last of the rows is the question, or the answer that is to go on.
+AnswerRequest Conversation::request_along(const QList<Row>& rows) const {
     AnswerRequest request;
-    request.message = answer;
+    request.message = rows.last().id;
     request.system = row_.settings.system;
     request.sampling = row_.settings.sampling;
     request.forget = row_.settings.forget;
-    request.go_on = go_on;
+    request.go_on = rows.last().role == Role::model;
     const Row* question = nullptr;
-    for (const qint64 id : path_) {
-        const Row& row = rows_.find(id).value();
-        if (id == answer)
-            break;
+    for (const Row& row : rows) {
+        if (row.role == Role::user && question)  // it has no answer
+            request.past.push_back(past_turn(*question, nullptr));
         if (row.role == Role::user) {
-            if (question)  // it has no answer
-                request.past.push_back(past_turn(*question, nullptr));
             question = &row;
-        } else if (question) {
+        } else if (question && &row != &rows.last()) {
             request.past.push_back(past_turn(*question, &row));
             question = nullptr;
         }
     }
-    request.turn = past_turn(question ? *question : Row(), go_on ? &rows_.find(answer).value() : nullptr);
+    request.turn = past_turn(question ? *question : Row(), request.go_on ? &rows.last() : nullptr);
     return request;
+}
+
+QList<MessageRow> Conversation::path_until(qint64 message) const {
+    QList<Row> rows;
+    for (qint64 id = message; rows_.contains(id); id = rows_[id].parent)
+        rows.prepend(rows_[id]);
+    return rows;
 }
 
 void Conversation::add_row(const Row& row) {
@@ -302,12 +314,20 @@ void Conversation::add_row(const Row& row) {
     rows_.insert(row.id, row);
 }
 
-void Conversation::store_rows(qint64 parent, QList<Row> rows, const QHash<QString, QString>& picture_paths,
-                              bool then_ask) {
+// The rows, the first below `parent` and each next one below the one before, become the end of the path. Where
+// they end with an unfinished answer, it is asked for, whatever conversation is open by then.
+void Conversation::store_rows(qint64 parent, QList<Row> rows, bool from_composer) {
+    QList<Row> along = path_until(parent);
     for (Row& row : rows) {
         row.conversation = row_.id;
         row.parent = &row == &rows.front() ? parent : Store::kPrevious;
+        if (row.state != State::unfinished)
+            along.append(row);
     }
+    const bool ask = rows.last().state == State::unfinished;
+    AnswerRequest request;
+    if (ask)
+        request = request_along(along);
     sending_ = true;
     Q_EMIT answering_changed();
     struct Stored {
@@ -338,50 +358,46 @@ void Conversation::store_rows(qint64 parent, QList<Row> rows, const QHash<QStrin
             });
             return stored;
         },
-        [this, opening, then_ask, picture_paths](Stored stored) {
+        [this, opening, ask, request, from_composer](Stored stored) mutable {
             Q_EMIT this->stored();
-            if (opening != opening_)
-                return;  // it stays unfinished there
+            if (from_composer)
+                Q_EMIT sent();
+            const Row& last = stored.rows.last();
+            request.message = last.id;
+            if (opening != opening_) {  // another one is open, where the rows will be read
+                if (ask)
+                    answers_.begin(last, request);
+                return;
+            }
             sending_ = false;
             const bool fresh = row_.id == 0;
             if (fresh) {
                 row_.id = stored.conversation.id;
                 row_.title = stored.conversation.title;
             }
-            picture_paths_.insert(picture_paths);
             for (const Row& row : stored.rows)
                 add_row(row);
-            row_.leaf = stored.rows.last().id;
+            row_.leaf = last.id;
+            if (ask)
+                answers_.begin(last, request);
             show_path_to(row_.leaf);
             if (fresh) {
                 Q_EMIT opened();
                 Q_EMIT title_changed();
             }
-            Q_EMIT sent();
-            if (then_ask)
-                ask(row_.leaf, false);
+            Q_EMIT asked();
         },
         [this, opening](const QString& sentence) {
-            if (opening != opening_)
-                return;
-            sending_ = false;
-            Q_EMIT answering_changed();
+            if (opening == opening_) {
+                sending_ = false;
+                Q_EMIT answering_changed();
+            }
             Q_EMIT not_sent(sentence);
         });
 }
 
-void Conversation::ask(qint64 answer, bool go_on) {
-    Row row = rows_.value(answer);
-    row.state = State::unfinished;
-    row.error.clear();
-    const AnswerRequest request = request_for(answer, go_on);
-    answers_.begin(row, request);
-    changed(answer);
-    Q_EMIT answering_changed();
-}
-
 void Conversation::send(const QString& text) {
-    if (sending_ || loading_ || answering() || tray_.reading())
+    if (!can_ask() || tray_.reading())
         return;
     Row question;
     question.text = text;
@@ -389,10 +405,9 @@ void Conversation::send(const QString& text) {
     Row answer;
     answer.role = Role::model;
     answer.state = State::unfinished;
-    QHash<QString, QString> paths;
     for (const PictureRef& picture : question.pictures)
-        paths[picture.hash] = tray_.path(picture.hash);
-    store_rows(path_.isEmpty() ? 0 : path_.last(), {question, answer}, paths, true);
+        picture_paths_[picture.hash] = tray_.path(picture.hash);
+    store_rows(path_.isEmpty() ? 0 : path_.last(), {question, answer}, true);
 }
 
 void Conversation::stop() {
@@ -403,47 +418,49 @@ void Conversation::stop() {
 
 void Conversation::regenerate(int index) {
     const Row* row = at(index);
-    if (!row || sending_ || answering())
+    if (!row || !can_ask())
         return;
-    const qint64 question = row->role == Role::user ? row->id : row->parent;
     Row answer;
     answer.role = Role::model;
     answer.state = State::unfinished;
-    store_rows(question, {answer}, {}, true);
+    store_rows(row->role == Role::user ? row->id : row->parent, {answer}, false);
 }
 
-void Conversation::edit(int index, const QString& text) {
+bool Conversation::edit(int index, const QString& text) {
     const Row* row = at(index);
-    if (!row || sending_ || answering() || text == row->text)
-        return;
+    if (!row || !can_ask() || text == row->text)
+        return false;
     Row edited;
     edited.role = row->role;
     edited.text = text;
     edited.pictures = row->pictures;
     edited.model = row->model;
-    if (row->role == Role::model) {
-        store_rows(row->parent, {edited}, {}, false);
-        return;
+    QList<Row> rows{edited};
+    if (row->role == Role::user) {
+        Row answer;
+        answer.role = Role::model;
+        answer.state = State::unfinished;
+        rows.append(answer);
     }
-    Row answer;
-    answer.role = Role::model;
-    answer.state = State::unfinished;
-    store_rows(row->parent, {edited, answer}, {}, true);
+    store_rows(row->parent, rows, false);
+    return true;
 }
 
 void Conversation::go_on() {
     const Row* row = at(count() - 1);
-    if (!row || sending_ || answering())
+    if (!row || !can_ask())
         return;
     if (row->role == Role::user)
-        regenerate(count() - 1);
-    else
-        ask(row->id, true);
+        return regenerate(count() - 1);
+    const Row answer = *row;
+    answers_.begin(answer, request_along(path_until(answer.id)));
+    changed(answer.id);
+    Q_EMIT answering_changed();
 }
 
 void Conversation::show_sibling(int index, int step) {
     const Row* row = at(index);
-    if (!row)
+    if (!row || !can_ask())
         return;
     const QList<qint64> all = siblings(row->id);
     const qsizetype wanted = all.indexOf(row->id) + step;
@@ -456,15 +473,13 @@ void Conversation::show_sibling(int index, int step) {
 
 void Conversation::remove_turn(int index) {
     const Row* row = at(index);
-    if (!row || sending_ || answering())
+    if (!row || !can_ask() || answers_.conversations().contains(row_.id))
         return;
     store_.ask(
         this, [id = row->id](Store& store) { store.remove_branch(id); },
         [this, id = row_.id] {
-            if (row_.id != id)
-                return;
-            row_.id = 0;  // it is another one now
-            open(id);
+            if (row_.id == id)
+                load(id, 0);
             Q_EMIT stored();
         });
 }
@@ -500,6 +515,23 @@ int Conversation::context_used() const {
 QString Conversation::speed() const {
     const Row* row = at(count() - 1);
     return row ? speed_text(row->stats) : QString();
+}
+
+int Conversation::last_question() const {
+    for (int i = count() - 1; i >= 0; --i)
+        if (const Row* row = at(i); row && row->role == Role::user)
+            return i;
+    return -1;
+}
+
+int Conversation::count_below(int index) const {
+    const Row* row = at(index);
+    if (!row)
+        return 0;
+    QList<qint64> below{row->id};
+    for (qsizetype i = 0; i < below.size(); ++i)
+        below.append(children_.value(below[i]));
+    return static_cast<int>(below.size());
 }
 
 QString Conversation::text_at(int index) const {

@@ -81,7 +81,8 @@ public:
     // Another answer to the same question, beside this one.
     Q_INVOKABLE void regenerate(int index);
     // The turn with another text, beside it: a question is asked, an answer taken as it is.
-    Q_INVOKABLE void edit(int index, const QString& text);
+    // False: not now, or it is the same text.
+    Q_INVOKABLE bool edit(int index, const QString& text);
     // The last answer goes on where it ended.
     Q_INVOKABLE void go_on();
     // Shows the sibling so many further on.
@@ -89,6 +90,8 @@ public:
     // With all that follows.
     Q_INVOKABLE void remove_turn(int index);
     Q_INVOKABLE QString text_at(int index) const;
+    Q_INVOKABLE int last_question() const;  // its index; -1: none
+    Q_INVOKABLE int count_below(int index) const;  // messages that remove_turn() removes, all versions
     Q_INVOKABLE int index_of(qint64 message) const { return static_cast<int>(path_.indexOf(message)); }
     Q_INVOKABLE void copy(const QString& text) const;
     Q_INVOKABLE void rename(const QString& title);
@@ -122,7 +125,8 @@ Q_SIGNALS:
     void answering_changed();
     void stats_changed();
     void settings_changed();
-    void sent();
+    void sent();   // what send() was given
+    void asked();  // the path goes on: with a question, another version or another answer
     void not_sent(const QString& sentence);
     void failed(const QString& sentence);
     void stored();  // the list of conversations is to be read again
@@ -137,11 +141,12 @@ private:
     const Row* at(int index) const;
     QList<qint64> siblings(qint64 message) const;
     QVariantList pictures_of(const Row& row) const;
+    bool can_ask() const { return !sending_ && !loading_ && !answering(); }
+    void load(qint64 id, qint64 message);
     PastTurn past_turn(const Row& question, const Row* answer) const;
-    AnswerRequest request_for(qint64 answer, bool go_on) const;
-    // The rows, the first below `parent` and each next one below the one before, become the end of the path.
-    void store_rows(qint64 parent, QList<Row> rows, const QHash<QString, QString>& picture_paths, bool then_ask);
-    void ask(qint64 answer, bool go_on);
+    AnswerRequest request_along(const QList<Row>& rows) const;
+    QList<Row> path_until(qint64 message) const;
+    void store_rows(qint64 parent, QList<Row> rows, bool from_composer);
     void add_row(const Row& row);
     void changed(qint64 message);
     void answer_ended(const MessageRow& row);

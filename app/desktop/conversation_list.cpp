@@ -15,6 +15,7 @@ namespace {
 constexpr int kFindMs = 120;      // after the last key
 constexpr int kUndoMs = 10'000;   // so long something removed can be brought back
 constexpr int kResults = 200;
+constexpr int kBefore = 14;       // letters before what was found
 constexpr qint64 kMaxImportBytes = qint64{1} << 30;
 
 QString section_of(qint64 changed_ms) {
@@ -29,8 +30,12 @@ QString section_of(qint64 changed_ms) {
     return QLocale().standaloneMonthName(date.month()) + ' ' + QString::number(date.year());
 }
 
+// What was searched for is within sight in a narrow list.
 QString excerpt_of(const Found& found) {
-    return found.excerpt.left(found.at).toHtmlEscaped() + "<b>" +
+    QString before = found.excerpt.left(found.at);
+    if (before.size() > kBefore)
+        before = u'…' + before.right(kBefore);
+    return before.toHtmlEscaped() + "<b>" +
            found.excerpt.mid(found.at, found.length).toHtmlEscaped() + "</b>" +
            found.excerpt.mid(found.at + found.length).toHtmlEscaped();
 }
@@ -140,6 +145,8 @@ void ConversationList::set_search(const QString& text) {
     if (plain == search_)
         return;
     search_ = plain;
+    ++asked_;  // what is on its way is of another text
+    find_soon_.stop();
     store_.interrupt_search();
     searching_ = !search_.isEmpty();
     Q_EMIT search_changed();

@@ -128,8 +128,9 @@ ModelList::Result ModelList::read(const Asked& asked) {
     try {
         const std::vector<DeviceInfo> devices = list_devices();
         if (const DeviceInfo* device = pick(devices, asked.device)) {
-            free_bytes = asked.memory_budget > 0 ? std::min<quint64>(asked.memory_budget, device->free_bytes)
-                                                 : device->free_bytes;
+            free_bytes = std::min<quint64>(device->free_bytes + asked.ours, device->memory_bytes);
+            if (asked.memory_budget > 0)
+                free_bytes = std::min(free_bytes, asked.memory_budget);
             result.device = tr("%1 · %2 free").arg(QString::fromStdString(device->name), bytes(free_bytes));
         } else {
             result.device = tr("No Vulkan device can be used.");

@@ -36,6 +36,7 @@ public:
         int context = 0;
         quint64 memory_budget = 0;
         int device = -1;
+        quint64 ours = 0;  // bytes that the loaded model has, which the next one takes the place of
     };
 
     ModelList() = default;

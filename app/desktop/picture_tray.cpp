@@ -135,7 +135,7 @@ bool PictureTray::add_clipboard() {
     const QMimeData* data = QGuiApplication::clipboard()->mimeData();
     if (!data)
         return false;
-    if (data->hasImage()) {
+    if (data->hasImage() && !data->hasText()) {  // a copied table is both
         const QImage image = qvariant_cast<QImage>(data->imageData());
         if (image.isNull())
             return false;

@@ -40,6 +40,7 @@ struct PastTurn {
     QList<std::pair<QString, QString>> pictures;  // path of the file, name
     QString answer;
     QByteArray token_ids;  // MessageRow::token_ids
+    QString model;         // whose ids they are
 };
 
 struct AnswerRequest {

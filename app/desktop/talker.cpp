@@ -1,5 +1,6 @@
 #include "app/desktop/talker.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -98,6 +99,8 @@ struct Talker::Loaded {
 
     std::vector<AttachedPicture> encode(const PastTurn& turn, const Told& told);
     Turn turn(const PastTurn& from, const Told& told);
+    Turn past_turn(const PastTurn& from, const Told& told, QString& remark);
+    std::vector<int32_t> own_ids(const PastTurn& turn) const;
     ModelFacts facts();
 
     Session session;
@@ -111,6 +114,7 @@ Talker::Talker() = default;
 Talker::~Talker() = default;
 
 void Talker::load(const ModelWanted& wanted, const Told& told) {
+    Checkpoint::open(model_path(wanted.path.toStdString()));  // damaged files leave the old one in its place
     loaded_.reset();  // before the next one needs the room
     SessionOptions options;
     options.model = wanted.path.toStdString();
@@ -173,8 +177,6 @@ std::vector<AttachedPicture> Talker::Loaded::encode(const PastTurn& turn, const 
             std::vector<AttachedPicture> one =
                 chat.encode(std::span(&picture, 1), std::span(&text, 1), options);
             told.encoding(1);
-            if (encoded.size() >= kEncodedPictures)
-                encoded.clear();
             known = encoded.emplace(file, std::move(one.front())).first;
         }
         attached.push_back(known->second);
@@ -182,8 +184,31 @@ std::vector<AttachedPicture> Talker::Loaded::encode(const PastTurn& turn, const 
     return attached;
 }
 
+// Empty where another model has answered: then the text is what counts.
+std::vector<int32_t> Talker::Loaded::own_ids(const PastTurn& turn) const {
+    std::vector<int32_t> ids;
+    if (turn.model == QString::fromStdString(session.checkpoint->name()))
+        ids = ids_of(turn.token_ids);
+    const bool known = std::ranges::all_of(ids, [&](int32_t id) { return id >= 0 && id < session.tokenizer->size(); });
+    return known ? ids : std::vector<int32_t>();
+}
+
 Turn Talker::Loaded::turn(const PastTurn& from, const Told& told) {
-    return {from.question.toStdString(), encode(from, told), from.answer.toStdString(), ids_of(from.token_ids)};
+    return {from.question.toStdString(), encode(from, told), from.answer.toStdString(), own_ids(from)};
+}
+
+// One whose pictures cannot be seen any more, or not by this model, is talked about without them.
+Turn Talker::Loaded::past_turn(const PastTurn& from, const Told& told, QString& remark) {
+    try {
+        return turn(from, told);
+    } catch (const Error& error) {
+        if (error.fault() != Fault::bad_file && error.fault() != Fault::bad_input)
+            throw;
+        remark = QString("The model answers without the pictures of earlier turns. %1").arg(error.what());
+        PastTurn without = from;
+        without.pictures.clear();
+        return turn(without, told);
+    }
 }
 
 AnswerEnd Talker::answer(const AnswerRequest& request, const Told& told) {
@@ -192,7 +217,9 @@ AnswerEnd Talker::answer(const AnswerRequest& request, const Told& told) {
     Chat& chat = loaded_->chat;
     const ModelFacts facts = loaded_->facts();
     end.model = facts.name;
-    std::vector<int32_t> ids = request.go_on ? ids_of(request.turn.token_ids) : std::vector<int32_t>();
+    std::vector<int32_t> ids = request.go_on ? loaded_->own_ids(request.turn) : std::vector<int32_t>();
+    // Else those of the beginning are unknown until the model has taken it.
+    const bool whole = !request.go_on || request.turn.answer.isEmpty() || !ids.empty();
     const Clock::time_point start = Clock::now();
     Clock::time_point first;
     ChatOptions& options = chat.options();
@@ -219,9 +246,11 @@ AnswerEnd Talker::answer(const AnswerRequest& request, const Told& told) {
         options.shift = request.forget;
         options.on_token = on_token;
         end.stats.seed = options.sampler.seed;
+        if (loaded_->encoded.size() >= kEncodedPictures)
+            loaded_->encoded.clear();
         std::vector<Turn> turns;
         for (const PastTurn& past : request.past)
-            turns.push_back(loaded_->turn(past, told));
+            turns.push_back(loaded_->past_turn(past, told, end.remark));
         Turn last = loaded_->turn(request.turn, told);
         const auto on_text = [&](std::string_view text) { told.said(std::string(text), end.stats); };
         if (request.go_on) {
@@ -249,6 +278,8 @@ AnswerEnd Talker::answer(const AnswerRequest& request, const Told& told) {
         end.state = fault == Fault::cancelled ? State::stopped : State::failed;
         if (end.state == State::failed)
             end.problem = problem_of(error, facts);
+        if (!whole)
+            ids.clear();
         unload = fault == Fault::device_lost || fault == Fault::internal || fault == Fault::out_of_memory;
     }
     options.on_token = {};

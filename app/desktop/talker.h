@@ -27,7 +27,8 @@ public:
     Talker();
     ~Talker();
 
-    // Loads in place of what is loaded. Throws what open_session() throws; nothing is loaded then.
+    // Loads in place of what is loaded. Throws what open_session() throws; nothing is loaded then, unless it is
+    // the files that are not valid: then what was there stays.
     void load(const ModelWanted& wanted, const Told& told);
     bool loaded() const { return loaded_ != nullptr; }
     // Device memory as it is now; empty names without a model.

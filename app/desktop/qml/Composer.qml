@@ -22,27 +22,36 @@ Rectangle {
     border.width: input.activeFocus ? 2 : 1
     border.color: input.activeFocus ? Theme.accent : Theme.border
 
+    property string sent_text     // what is being stored: what is typed meanwhile stays
+    property int sent_pasted: 0
+
     function send() {
-        if (can_send)
-            App.conversation.send([input.text.trim(), ...pasted].filter(text => text !== "").join("\n\n"))
-    }
-    function clear() {
-        input.clear()
-        pasted = []
-    }
-    function paste() {
-        if (App.tray.add_clipboard())
+        if (!can_send)
             return
-        const text = App.clipboard_text()
+        sent_text = input.text
+        sent_pasted = pasted.length
+        App.conversation.send([input.text.trim(), ...pasted].filter(text => text !== "").join("\n\n"))
+    }
+    // Pasted or dropped.
+    function add(text) {
         if (text.length > longest)
             pasted = [...pasted, text]
         else
             input.insert(input.selectedText === "" ? input.cursorPosition : (input.remove(input.selectionStart, input.selectionEnd), input.cursorPosition), text)
     }
+    function paste() {
+        if (App.tray.add_clipboard())
+            return
+        add(App.clipboard_text())
+    }
 
     Connections {
         target: App.conversation
-        function onSent() { composer.clear() }
+        function onSent() {
+            if (input.text === composer.sent_text)
+                input.clear()
+            composer.pasted = composer.pasted.slice(composer.sent_pasted)
+        }
     }
 
     Column {
@@ -67,7 +76,7 @@ Rectangle {
                     size: 68 * Theme.zoom
                     onClicked: composer.picture_opened(url)
                     IconButton {
-                        name: qsTr("Leave out %1").arg(picture.name)
+                        name: qsTr("Leave out this picture")
                         symbol: "close"
                         prominent: true
                         size: 20 * Theme.zoom
@@ -118,6 +127,7 @@ Rectangle {
             visible: App.tray.count > 0 && App.modelState === "ready" && !App.takesPictures
             width: parent.width
             wrapMode: Text.Wrap
+            textFormat: Text.PlainText
             text: qsTr("%1 reads text only, no pictures. Choose a model that takes them, or leave the pictures out.").arg(App.modelName)
             color: Theme.warning
             font.pixelSize: Theme.small
@@ -141,7 +151,7 @@ Rectangle {
                 implicitHeight: Math.max(Theme.control, Math.min(input.implicitHeight, 220 * Theme.zoom))
                 clip: true
                 boundsBehavior: Flickable.StopAtBounds
-                ScrollBar.vertical: Scroll {}
+                ScrollBar.vertical: Scroll { visible: flick.contentHeight > flick.height + 1 }
                 TextArea.flickable: TextArea {
                     id: input
                     objectName: "input"
@@ -160,8 +170,8 @@ Rectangle {
                     selectByMouse: true
                     background: null
                     focus: true
-                    KeyNavigation.priority: KeyNavigation.BeforeItem
-                    KeyNavigation.tab: send
+                    Keys.onTabPressed: nextItemInFocusChain(true).forceActiveFocus(Qt.TabFocusReason)
+                    Keys.onBacktabPressed: nextItemInFocusChain(false).forceActiveFocus(Qt.BacktabFocusReason)
                     Accessible.name: qsTr("Your question")
                     Keys.onPressed: event => {
                         const enter = event.key === Qt.Key_Return || event.key === Qt.Key_Enter
@@ -171,6 +181,10 @@ Rectangle {
                         } else if (enter && !(event.modifiers & Qt.ShiftModifier)
                                    && (App.preferences.enterSends || event.modifiers & Qt.ControlModifier)) {
                             composer.send()
+                            event.accepted = true
+                        } else if (text === "" && event.modifiers & Qt.ControlModifier
+                                   && (event.key === Qt.Key_Home || event.key === Qt.Key_End)) {
+                            composer.leap(event.key === Qt.Key_End)  // nothing is typed to leap in
                             event.accepted = true
                         } else if (event.key === Qt.Key_Up && text === "") {
                             composer.edit_last()
@@ -197,4 +211,5 @@ Rectangle {
         }
     }
     signal edit_last()
+    signal leap(bool end)
 }

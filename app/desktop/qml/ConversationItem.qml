@@ -18,6 +18,13 @@ Rectangle {
     function rename() {
         editor.active = true
     }
+    function end_editing() {
+        editor.active = false
+    }
+    function show_menu() {
+        menu.active = true
+        menu.item.popup(entry, entry.width - menu.item.width, entry.height)
+    }
 
     readonly property bool current: conversationId === App.conversation.id
     readonly property bool found: excerpt !== ""
@@ -28,13 +35,17 @@ Rectangle {
     border.color: Theme.accent
     Accessible.role: Accessible.ListItem
     Accessible.name: title
-    Accessible.description: excerpt
+    Accessible.description: excerpt.replace(/<[^>]*>/g, "")
     Accessible.onPressAction: opened()
 
     HoverHandler { id: hover }
     TapHandler {
         onTapped: entry.opened()
         onDoubleTapped: entry.rename()
+    }
+    TapHandler {
+        acceptedButtons: Qt.RightButton
+        onTapped: entry.show_menu()
     }
     Text {
         x: Theme.spacing
@@ -70,15 +81,11 @@ Rectangle {
             layoutDirection: Qt.RightToLeft
             spacing: Theme.spacing * 0.5
             IconButton {
-                id: more
-                name: qsTr("What to do with “%1”").arg(entry.title)
+                name: qsTr("What to do with this conversation")
                 symbol: "more"
                 size: Theme.control * 0.8
                 focusPolicy: Qt.NoFocus
-                onClicked: {
-                    menu.active = true
-                    menu.item.popup(more, 0, more.height)
-                }
+                onClicked: entry.show_menu()
             }
             Rectangle {
                 visible: entry.busy
@@ -132,6 +139,8 @@ Rectangle {
                 forceActiveFocus()
                 selectAll()
             }
+            Keys.onReturnPressed: accepted()  // and the list opens nothing
+            Keys.onEnterPressed: accepted()
             onAccepted: {
                 if (entry.conversationId === App.conversation.id)
                     App.conversation.rename(text)

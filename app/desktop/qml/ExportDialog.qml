@@ -15,7 +15,7 @@ FileDialog {
     function ask(which, name, as) {
         conversation = which
         format = as
-        currentFile = currentFolder + "/" + encodeURIComponent(name.replace(/[\/\\:*?"<>|]/g, " ").slice(0, 80)) + "." + as
+        currentFile = currentFolder + "/" + encodeURIComponent(Array.from(name.replace(/[\/\\:*?"<>|]/g, " ")).slice(0, 80).join("")) + "." + as
         open()
     }
 }

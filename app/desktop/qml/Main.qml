@@ -67,14 +67,16 @@ ApplicationWindow {
             objectName: "messages"
             anchors { left: parent.left; right: parent.right; top: notice.bottom; bottom: composer.top; bottomMargin: Theme.spacing }
             onPicture_opened: picture => window.show_picture(picture)
+            onEdited: window.write()
+            onRemoval_wanted: index => {
+                removal.active = true
+                removal.item.ask(index)
+            }
         }
         Welcome {
             anchors.fill: messages
             visible: App.conversation.count === 0 && !App.conversation.loading
-            onAsked: question => {
-                composer.input.text = question
-                composer.send()
-            }
+            onAsked: question => App.conversation.send(question)
         }
         Composer {
             id: composer
@@ -84,6 +86,7 @@ ApplicationWindow {
             onPicture_wanted: window.open_panel(pictureDialog)
             onPicture_opened: picture => window.show_picture(picture)
             onEdit_last: messages.edit_last()
+            onLeap: end => end ? messages.to_end() : messages.to_beginning()
         }
         StatusLine {
             id: status
@@ -104,7 +107,7 @@ ApplicationWindow {
                     App.take_files(drop.urls)
                     drop.accept(Qt.CopyAction)
                 } else if (drop.hasText) {
-                    composer.input.insert(composer.input.cursorPosition, drop.text.slice(0, composer.longest))
+                    composer.add(drop.text)
                     drop.accept(Qt.CopyAction)
                 }
                 window.write()
@@ -166,6 +169,7 @@ ApplicationWindow {
         onFile_wanted: window.open_panel(modelDialog)
     } }
     Loader { id: settings; active: false; sourceComponent: SettingsPanel {} }
+    Loader { id: removal; active: false; sourceComponent: RemovalPanel {} }
     Loader { id: keys; active: false; sourceComponent: KeysPanel {} }
     Loader { id: pictureView; active: false; sourceComponent: PictureView {} }
     Loader { id: pictureDialog; active: false; source: "PictureDialog.qml" }
@@ -204,7 +208,7 @@ ApplicationWindow {
     Shortcut { sequences: ["F1", "Ctrl+/"]; onActivated: window.open_panel(keys) }
     Shortcut { sequence: "PgUp"; onActivated: messages.page(-1) }
     Shortcut { sequence: "PgDown"; onActivated: messages.page(1) }
-    Shortcut { sequence: "Ctrl+Home"; onActivated: messages.list.positionViewAtBeginning() }
+    Shortcut { sequence: "Ctrl+Home"; onActivated: messages.to_beginning() }
     Shortcut { sequence: "Ctrl+End"; onActivated: messages.to_end() }
     Shortcut { sequences: [StandardKey.Quit, "Ctrl+Q"]; onActivated: window.close() }
 }

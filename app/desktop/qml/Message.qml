@@ -22,7 +22,8 @@ Item {
     required property real encoding
     required property bool running
     required property bool last
-    property bool editing: false
+    required property ListView list
+    readonly property bool editing: list.edit_id === messageId
     property bool reached: false  // with the keyboard
     readonly property bool busy: App.conversation.answering || App.conversation.sending
     // While it is not laid out: letters are about half as wide as high.
@@ -33,6 +34,7 @@ Item {
     // Longer ones are only copied: nobody reads them, and laying them out takes seconds.
     readonly property bool huge: body.length > 100000
     signal picture_opened(url picture)
+    signal removal_wanted()
 
     implicitHeight: column.height + Theme.spacing * 1.5
     activeFocusOnTab: true
@@ -41,7 +43,10 @@ Item {
     Accessible.name: (fromUser ? qsTr("You said: ") : qsTr("%1 said: ").arg(modelName || qsTr("The model"))) + body.slice(0, 1000)
 
     function edit() {
-        editing = true
+        if (busy || huge)
+            return
+        list.edit_text = body
+        list.edit_id = messageId
     }
 
     HoverHandler { id: hover }
@@ -66,7 +71,6 @@ Item {
                         source: modelData.url
                         name: modelData.name
                         size: 132 * Theme.zoom
-                        progress: message.encoding
                         onClicked: message.picture_opened(modelData.url)
                     }
                 }
@@ -238,6 +242,7 @@ Item {
         id: answer
         MessageBody {
             text: message.body
+            find: App.conversations.search
         }
     }
 
@@ -254,7 +259,8 @@ Item {
                 x: Theme.spacing
                 y: Theme.spacing
                 width: parent.width - 2 * Theme.spacing
-                text: message.body
+                text: message.list.edit_text
+                onTextChanged: message.list.edit_text = text
                 wrapMode: TextEdit.Wrap
                 textFormat: TextEdit.PlainText
                 color: Theme.text
@@ -268,7 +274,8 @@ Item {
                     cursorPosition = length
                 }
                 Keys.onShortcutOverride: event => event.accepted = event.key === Qt.Key_Escape
-                Keys.onEscapePressed: message.editing = false
+                Keys.onEscapePressed: message.list.edit_id = 0
+                Keys.onTabPressed: cancel.forceActiveFocus(Qt.TabFocusReason)
                 Keys.onPressed: event => {
                     if ((event.key === Qt.Key_Return || event.key === Qt.Key_Enter) && (event.modifiers & Qt.ControlModifier)) {
                         save.clicked()
@@ -281,9 +288,10 @@ Item {
                 anchors { right: parent.right; bottom: parent.bottom; margins: Theme.spacing }
                 spacing: Theme.spacing
                 TextButton {
+                    id: cancel
                     text: qsTr("Cancel")
                     hint: "Esc"
-                    onClicked: message.editing = false
+                    onClicked: message.list.edit_id = 0
                 }
                 TextButton {
                     id: save
@@ -293,8 +301,11 @@ Item {
                     prominent: true
                     enabled: edited.text.trim() !== ""
                     onClicked: {
-                        App.conversation.edit(message.index, edited.text)
-                        message.editing = false  // this goes with it
+                        // It ends when the text is stored (onAsked), and not where that fails.
+                        if (edited.text === message.body)
+                            message.list.edit_id = 0
+                        else
+                            App.conversation.edit(message.index, edited.text)
                     }
                 }
             }

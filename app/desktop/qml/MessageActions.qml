@@ -81,7 +81,7 @@ RowLayout {
         symbol: "trash"
         size: actions.size
         enabled: !actions.busy
-        onClicked: App.conversation.remove_turn(actions.subject.index)
+        onClicked: actions.subject.removal_wanted()
     }
     Text {
         readonly property string progress: actions.subject.progress

@@ -7,10 +7,16 @@ Item {
     id: messages
     property alias list: list
     signal picture_opened(url picture)
+    signal edited()  // or not: the keyboard is free again
+    signal removal_wanted(int index)
 
     function to_end() {
         list.follow = true
         list.positionViewAtEnd()
+    }
+    function to_beginning() {
+        list.follow = false
+        list.positionViewAtBeginning()
     }
     function page(direction) {
         const most = Math.max(list.originY, list.originY + list.contentHeight - list.height)
@@ -18,11 +24,14 @@ Item {
         list.follow = list.atYEnd
     }
     function edit_last() {
-        for (let i = list.count - 1; i >= 0; --i) {
-            const item = list.itemAtIndex(i)
-            if (item && item.fromUser)
-                return item.edit()
-        }
+        const index = App.conversation.last_question()
+        if (index < 0)
+            return
+        list.follow = false
+        list.positionViewAtIndex(index, ListView.Contain)
+        const item = list.itemAtIndex(index)
+        if (item)
+            item.edit()
     }
 
     ListView {
@@ -31,11 +40,19 @@ Item {
         anchors.fill: parent
         model: App.conversation
         property bool follow: true
+        // What is being edited, and its text so far: it outlives the delegate, which may scroll away.
+        property var edit_id: 0
+        property string edit_text
+        onEdit_idChanged: if (edit_id === 0) messages.edited()
+        function keep_end() {
+            if (follow)
+                positionViewAtEnd()
+        }
         clip: true
         boundsBehavior: Flickable.StopAtBounds
         cacheBuffer: Math.max(0, height)
-        topMargin: Theme.spacing * 2
-        bottomMargin: Theme.spacing
+        header: Item { height: Theme.spacing * 2 }
+        footer: Item { height: Theme.spacing }
         activeFocusOnTab: true
         ScrollBar.vertical: Scroll {
             onPressedChanged: if (!pressed) list.follow = list.atYEnd
@@ -44,19 +61,27 @@ Item {
         Accessible.name: qsTr("Messages")
         onMovementStarted: follow = false
         onMovementEnded: follow = atYEnd
-        onContentHeightChanged: if (follow) Qt.callLater(list.positionViewAtEnd)
-        onHeightChanged: if (follow) Qt.callLater(list.positionViewAtEnd)
-        onCountChanged: if (follow) Qt.callLater(list.positionViewAtEnd)
+        onContentHeightChanged: Qt.callLater(keep_end)
+        onHeightChanged: Qt.callLater(keep_end)
+        onCountChanged: Qt.callLater(keep_end)
         Keys.onUpPressed: messages.page(-0.2)
         Keys.onDownPressed: messages.page(0.2)
         delegate: Message {
             width: list.width
+            list: ListView.view
             onPicture_opened: picture => messages.picture_opened(picture)
+            onRemoval_wanted: messages.removal_wanted(index)
         }
         Connections {
             target: App.conversation
-            function onOpened() { messages.to_end() }
-            function onSent() { messages.to_end() }
+            function onOpened() {
+                list.edit_id = 0
+                messages.to_end()
+            }
+            function onAsked() {
+                list.edit_id = 0
+                messages.to_end()
+            }
             function onShow_message(index) {
                 list.follow = false
                 list.positionViewAtIndex(index, ListView.Center)

@@ -8,7 +8,6 @@ Item {
     signal models_wanted()
     readonly property bool loading: App.modelState === "loading"
     readonly property bool failed: App.modelState === "failed"
-    readonly property bool none: App.modelState === "none"
     readonly property bool shown: loading || failed || App.unsaved > 0
     implicitHeight: shown ? row.height + 2 * Theme.spacing : 0
     visible: shown

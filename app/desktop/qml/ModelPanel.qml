@@ -12,7 +12,7 @@ Panel {
     signal file_wanted()
     onAboutToShow: {
         context.text = App.contextWanted > 0 ? App.contextWanted : ""
-        App.list_models()
+        App.list_models(App.contextWanted)
     }
     onOpened: list.forceActiveFocus()
 
@@ -132,6 +132,7 @@ Panel {
             placeholderText: qsTr("up to 8192")
             implicitWidth: 110 * Theme.zoom
             validator: IntValidator { bottom: 1; top: 1000000 }
+            onEditingFinished: App.list_models(parseInt(text) || 0)
         }
         Item { Layout.fillWidth: true }
         TextButton {
@@ -172,7 +173,7 @@ Panel {
                         font.pixelSize: Theme.small
                     }
                     IconButton {
-                        name: qsTr("Do not look in %1 any more").arg(place.modelData)
+                        name: qsTr("Do not look there any more")
                         symbol: "close"
                         size: parent.height
                         onClicked: App.remove_place(place.modelData)

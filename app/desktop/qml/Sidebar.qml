@@ -14,7 +14,6 @@ Rectangle {
     color: Theme.surface
 
     function open(index) {
-        const at = list.model.index(index, 0)
         const id = App.conversations.id_at(index)
         if (!id)
             return
@@ -126,8 +125,9 @@ Rectangle {
                 Keys.onEnterPressed: sidebar.open(currentIndex)
                 Keys.onDeletePressed: App.conversations.remove(App.conversations.id_at(currentIndex))
                 Keys.onPressed: event => {
-                    if (event.key === Qt.Key_F2 && currentItem) {
-                        currentItem.rename()
+                    const menu = event.key === Qt.Key_Menu || (event.key === Qt.Key_F10 && event.modifiers & Qt.ShiftModifier)
+                    if (currentItem && (menu || event.key === Qt.Key_F2)) {
+                        menu ? currentItem.show_menu() : currentItem.rename()
                         event.accepted = true
                     }
                 }
@@ -146,6 +146,7 @@ Rectangle {
                 delegate: ConversationItem {
                     width: list.width
                     focused: list.activeFocus && ListView.isCurrentItem
+                    ListView.onPooled: end_editing()
                     onOpened: {
                         list.currentIndex = index
                         sidebar.open(index)
@@ -162,6 +163,7 @@ Rectangle {
                 visible: list.count === 0
                 color: Theme.muted
                 font.pixelSize: Theme.small
+                textFormat: Text.PlainText
                 text: App.conversations.searching ? qsTr("Searching…")
                     : App.conversations.search !== "" ? qsTr("Nothing has “%1”.").arg(App.conversations.search)
                     : qsTr("What you talk about appears here.")

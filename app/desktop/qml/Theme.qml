@@ -34,6 +34,5 @@ QtObject {
     readonly property real column: 760 * zoom      // widest line of messages
     readonly property string monoFamily: fixed.family
 
-    readonly property FontMetrics metrics: FontMetrics {}
     readonly property font fixed: Qt.font({ family: "monospace", styleHint: Font.Monospace })
 }

@@ -8,7 +8,6 @@ AbstractButton {
     required property url source
     required property string name
     property real size: 64 * Theme.zoom
-    property real progress: -1  // 0 to 1 while the model looks at it
     implicitWidth: size
     implicitHeight: size
     focusPolicy: Qt.TabFocus
@@ -31,14 +30,5 @@ AbstractButton {
             fillMode: Image.PreserveAspectFit
             sourceSize: Qt.size(2 * thumbnail.size, 2 * thumbnail.size)
         }
-        Bar {
-            visible: thumbnail.progress >= 0
-            value: thumbnail.progress
-            name: qsTr("Looking at the picture")
-            anchors { left: parent.left; right: parent.right; bottom: parent.bottom; margins: Theme.spacing }
-        }
     }
-    ToolTip.text: name
-    ToolTip.visible: hovered && name !== ""
-    ToolTip.delay: 600
 }
