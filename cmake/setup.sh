@@ -30,7 +30,7 @@ readonly swiftshader="$cache/swiftshader"
 readonly build_packages=(g++ cmake ninja-build ccache pkg-config libvulkan-dev libvulkan1
     libsentencepiece-dev libstb-dev nlohmann-json3-dev libcli11-dev libedit-dev zlib1g-dev)
 # What olivine-chat needs besides: to build, and the parts of Qt that it loads as it runs.
-readonly desktop_packages=(qt6-base-dev qt6-declarative-dev libsqlite3-dev libjs-highlight.js
+desktop_packages=(qt6-base-dev qt6-declarative-dev libsqlite3-dev libjs-highlight.js
     qml6-module-qtquick qml6-module-qtquick-controls qml6-module-qtquick-dialogs
     qml6-module-qtquick-layouts qml6-module-qtquick-templates qml6-module-qtquick-window
     qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript
@@ -416,6 +416,9 @@ ID="" VERSION_ID="" VERSION_CODENAME=""
 [[ ! -r /etc/os-release ]] || . /etc/os-release
 debian=${VERSION_ID:-99}
 codename=${VERSION_CODENAME:-sid}
+# Since Debian 13, what reads SVG files is not in the library's package any more.
+[[ "$ID" == debian && ${debian%%.*} == 12 ]] || desktop_packages+=(qt6-svg-plugins)
+readonly desktop_packages
 
 if [[ "$ID" == debian && ${debian%%.*} -ge 12 ]]; then
     mkdir -p "$cache"
