@@ -181,6 +181,13 @@ std::string built_in_model() {
     fail(Fault::bad_file, "The built-in model is not found (looked in %s).", looked.c_str());
 }
 
+bool has_display() {
+    for (const char* variable : {"DISPLAY", "WAYLAND_DISPLAY"})
+        if (const char* name = std::getenv(variable); name && *name)
+            return true;
+    return false;
+}
+
 bool has_render_node() {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/dev/dri", error))

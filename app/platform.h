@@ -50,6 +50,9 @@ private:
 // source tree that it was built from. Throws bad_file when it is in none of them.
 std::string built_in_model();
 
+// Whether the environment names a display for windows.
+bool has_display();
+
 // Whether there is a GPU that draws: a node of the kernel's.
 bool has_render_node();
 

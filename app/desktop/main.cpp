@@ -108,6 +108,9 @@ int run(int argc, char** argv) {
     if (options.data_folder.isEmpty())
         return fail_start("There is no home folder for the conversations; --data FOLDER names one.");
 
+    // Qt would end the process by a signal.
+    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM") && !platform::has_display())
+        return fail_start("There is no display for the window; `olivine chat` talks in the terminal.");
     choose_renderer();
     QGuiApplication program(argc, argv);
     if (!platform::make_private_folder(options.data_folder.toStdString()))

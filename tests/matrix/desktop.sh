@@ -57,6 +57,9 @@ exit_codes() {
     ((code == 2)) || return
     code=0
     "$bin/olivine-chat" --data /proc/nowhere || code=$?
+    ((code == 1)) || return
+    code=0
+    env -u DISPLAY -u WAYLAND_DISPLAY -u QT_QPA_PLATFORM "$bin/olivine-chat" || code=$?
     ((code == 1))
 }
 expect "its flags and exit codes" exit_codes
