@@ -7,8 +7,8 @@ import Olivine
 ApplicationWindow {
     id: window
     title: App.conversation.title ? App.conversation.title + " – Olivine" : "Olivine"
-    width: App.preferences.width
-    height: App.preferences.height
+    width: Math.min(App.preferences.width, Screen.desktopAvailableWidth)
+    height: Math.min(App.preferences.height, Screen.desktopAvailableHeight)
     minimumWidth: 360
     minimumHeight: 320
     color: Theme.background
